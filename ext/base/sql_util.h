@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+** Small helpers of the SQL glue: arguments, results, inner statements. */
+#ifndef RBT_BASE_SQL_UTIL_H
+#define RBT_BASE_SQL_UTIL_H
+
+#include "buffer.h"
+#include "error.h"
+#include "sqlite.h"
+
+/* Appends name as a quoted identifier ("a""b"). */
+void rbt_add_identifier(rbt_buffer *out, const char *name);
+
+/* The text of an argument that must be TEXT, valid UTF-8 without NUL: names of logs, contexts, paths.
+** NULL and other types fail with "<function>: <argument> must be TEXT, not NULL". The pointer lives as
+** long as the value is not converted. Returns NULL on failure. */
+const char *rbt_text_argument(sqlite3_value *value, const char *function, const char *argument,
+                              rbt_error *error);
+
+/* "NULL", "INTEGER", "REAL", "TEXT" or "BLOB". */
+const char *rbt_type_name(int sqlite_type);
+
+/* Prepares one statement from a printf format (%w for identifiers); NULL and the error on failure. */
+sqlite3_stmt *rbt_prepare(sqlite3 *db, rbt_error *error, const char *prefix, const char *format, ...);
+
+/* Runs SQL from a printf format that returns no rows. */
+int rbt_execute(sqlite3 *db, rbt_error *error, const char *prefix, const char *format, ...);
+
+/* Steps to the end and resets; SQLITE_OK or the error. */
+int rbt_run(sqlite3 *db, sqlite3_stmt *statement, rbt_error *error, const char *prefix);
+
+/* Gives the buffer's contents as the function's TEXT or BLOB result (moved, not copied: the buffer is
+** empty afterwards); NOMEM when it failed. */
+void rbt_result_text(sqlite3_context *context, rbt_buffer *buffer);
+void rbt_result_blob(sqlite3_context *context, rbt_buffer *buffer);
+
+#endif
