@@ -86,7 +86,8 @@ typedef struct rbt_leaf {
 /* Parses a line written by rbt_leaf_write; only the values whose bit is set in `wanted` (bit 63 stands
 ** for all columns from 63 on) are converted, the others are left RBT_NULL but still skipped over
 ** safely. Strict about form (keys in order, no spaces), so what parses with all columns wanted and is
-** written again gives the same bytes. The line is untrusted. False when it is not such a line. */
+** written again gives the same bytes. The line is untrusted. False when it is not such a line, or when
+** memory ran out (then leaf->capacity < shape->count or leaf->scratch.failed). */
 bool rbt_leaf_parse(rbt_leaf *leaf, const rbt_leaf_shape *shape, const char *line, size_t length,
                     uint64_t wanted);
 void rbt_leaf_free(rbt_leaf *leaf);

@@ -16,6 +16,7 @@ struct rbt_segment_store;
 typedef struct rbt_connection {
     sqlite3 *db;
     int references;
+    bool loaded; /* rustybt.c: everything was registered */
     struct rbt_keys *keys; /* crypto/keys.h: NULL until first use */
     void (*free_keys)(struct rbt_keys *keys);
     struct rbt_logs *logs; /* audit/log_state.h: NULL until first use */
@@ -33,7 +34,7 @@ rbt_connection *rbt_connection_new(sqlite3 *db);
 void rbt_connection_retain(rbt_connection *connection);
 void rbt_connection_release(void *connection); /* fits xDestroy */
 
-/* True when rustybt is already on this connection: a second load must not register again
+/* True when rustybt is already on this connection, whole: a second load must not register again
 ** (sqlite3_create_function would answer BUSY inside a running SELECT load_extension). */
 bool rbt_connection_is_loaded(sqlite3 *db);
 

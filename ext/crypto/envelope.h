@@ -32,6 +32,10 @@ enum { RBT_VALUE_INTEGER = 1, RBT_VALUE_REAL = 2, RBT_VALUE_TEXT = 3, RBT_VALUE_
 /* True when bytes begin like an envelope of any kind and are long enough for one. */
 bool rbt_envelope_recognised(const uint8_t *bytes, size_t length);
 
+/* Bytes 0-19: magic, kind, key id, time; what rbt_envelope_nonce wants as header20. */
+void rbt_envelope_header(uint8_t header[20], uint8_t kind, const uint8_t key_id[8],
+                         uint64_t created_seconds);
+
 /* The nonce, from 32 fresh random bytes and everything that is encrypted. */
 void rbt_envelope_nonce(uint8_t nonce[24], const uint8_t nonce_key[32], const uint8_t random[32],
                         const uint8_t header20[20], const uint8_t *context, size_t context_length,
@@ -44,8 +48,11 @@ void rbt_envelope_seal(uint8_t *out, uint8_t kind, const uint8_t key_id[8], uint
                        size_t context_length, uint8_t type, const uint8_t *value,
                        size_t value_length);
 
-/* Opens an envelope of length bytes into out[length - RBT_ENVELOPE_OVERHEAD] and *type. False for
-** every kind of failure alike; out is then zero. The commitment is compared first, in constant time. */
+/* Opens an envelope of length bytes: the value of length - RBT_ENVELOPE_OVERHEAD bytes goes into out,
+** which has room for one byte more (the type byte passes through it; a NUL is left there), its type
+** into *type. False for every kind of failure alike; out and *type are then zero (out is not touched
+** when length is below RBT_ENVELOPE_OVERHEAD). The commitment is compared first, in constant time.
+** Whether type and length fit each other is the caller's to check. out may not overlap envelope. */
 bool rbt_envelope_open(uint8_t *out, uint8_t *type, const uint8_t *envelope, size_t length,
                        const uint8_t subkey[32], const uint8_t *context, size_t context_length);
 

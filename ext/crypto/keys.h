@@ -36,8 +36,10 @@ typedef struct rbt_signing_key {
 } rbt_signing_key;
 
 /* The connection's keys, read now if not yet. who ("encrypt") begins the error message, which says
-** which variable is missing or malformed and how to mend it. A connection without any ring but with a
-** signing key gives an object with zero ring keys. NULL on failure; owned by the connection. */
+** which variable is malformed and how to mend it. A connection without any ring but with a
+** signing key gives an object with zero ring keys; one without any key at all does too, and it is
+** asked anew the next time. NULL on failure (a malformed key, a file that is not private, two sources
+** at once); owned by the connection. */
 const rbt_keys *rbt_connection_keys(rbt_connection *connection, const char *who, rbt_error *error);
 
 /* Same, and refuses an empty ring: "encrypt: RUSTYBT_ENCRYPTION_KEY is not set; …". */

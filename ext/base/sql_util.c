@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+** Helpers of the SQL glue. Calls buffer, error, memory, UTF-8 and SQLite.
+*/
+#include "sql_util.h"
+
+#include "memory.h"
+#include "utf8.h"
+
+#include <stdarg.h>
+
+void rbt_add_identifier(rbt_buffer *out, const char *name) {
+    rbt_buffer_add_byte(out, '"');
+    for (const char *quote; (quote = strchr(name, '"')) != NULL; name = quote + 1) {
+        rbt_buffer_add(out, name, (size_t)(quote - name));
+        rbt_buffer_add(out, "\"\"", 2);
+    }
+    rbt_buffer_add_text(out, name);
+    rbt_buffer_add_byte(out, '"');
+}
+
+const char *rbt_type_name(int sqlite_type) {
+    switch (sqlite_type) {
+    case SQLITE_INTEGER:
+        return "INTEGER";
+    case SQLITE_FLOAT:
+        return "REAL";
+    case SQLITE_TEXT:
+        return "TEXT";
+    case SQLITE_BLOB:
+        return "BLOB";
+    default:
+        return "NULL";
+    }
+}
+
+const char *rbt_text_argument(sqlite3_value *value, const char *function, const char *argument,
+                              rbt_error *error) {
+    if (error->code != SQLITE_OK) return NULL;
+    int type = sqlite3_value_type(value);
+    if (type != SQLITE_TEXT) {
+        rbt_fail(error, SQLITE_ERROR, "%s: %s must be TEXT, not %s", function, argument,
+                 rbt_type_name(type));
+        return NULL;
+    }
+    const char *text = (const char *)sqlite3_value_text(value);
+    if (!text) {
+        rbt_fail_nomem(error);
+        return NULL;
+    }
+    size_t length = (size_t)sqlite3_value_bytes(value);
+    if (!rbt_utf8_valid((const uint8_t *)text, length)) {
+        rbt_fail(error, SQLITE_ERROR, "%s: %s must be valid UTF-8", function, argument);
+        return NULL;
+    }
+    if (memchr(text, 0, length)) {
+        rbt_fail(error, SQLITE_ERROR, "%s: %s must not contain a NUL", function, argument);
+        return NULL;
+    }
+    return text;
+}
+
+sqlite3_stmt *rbt_prepare(sqlite3 *db, rbt_error *error, const char *prefix, const char *format,
+                          ...) {
+    if (error->code != SQLITE_OK) return NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    char *sql = sqlite3_vmprintf(format, arguments);
+    va_end(arguments);
+    if (!sql) {
+        rbt_fail_nomem(error);
+        return NULL;
+    }
+    sqlite3_stmt *statement = NULL;
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+        rbt_fail_db(error, db, prefix);
+    else if (!statement)
+        rbt_fail(error, SQLITE_ERROR, "%s: no statement to prepare", prefix);
+    rbt_free(sql);
+    return statement;
+}
+
+int rbt_execute(sqlite3 *db, rbt_error *error, const char *prefix, const char *format, ...) {
+    if (error->code != SQLITE_OK) return error->code;
+    va_list arguments;
+    va_start(arguments, format);
+    char *sql = sqlite3_vmprintf(format, arguments);
+    va_end(arguments);
+    if (!sql) return rbt_fail_nomem(error);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) rbt_fail_db(error, db, prefix);
+    rbt_free(sql);
+    return error->code;
+}
+
+int rbt_run(sqlite3 *db, sqlite3_stmt *statement, rbt_error *error, const char *prefix) {
+    if (error->code != SQLITE_OK) return error->code;
+    int code;
+    do
+        code = sqlite3_step(statement);
+    while (code == SQLITE_ROW);
+    if (code != SQLITE_DONE) rbt_fail_db(error, db, prefix);
+    sqlite3_reset(statement); /* repeats the step's code, which is recorded by now */
+    return error->code;
+}
+
+/* Destructor of a secret result. SQLite's allocator knows how long it is. */
+static void wipe_and_free(void *memory) {
+    rbt_wipe(memory, (size_t)sqlite3_msize(memory));
+    sqlite3_free(memory);
+}
+
+static sqlite3_destructor_type destructor_for(const rbt_buffer *buffer) {
+    return buffer->secret ? wipe_and_free : sqlite3_free;
+}
+
+void rbt_result_text(sqlite3_context *context, rbt_buffer *buffer) {
+    size_t length = buffer->length;
+    char *text = rbt_buffer_take(buffer);
+    if (text)
+        sqlite3_result_text64(context, text, length, destructor_for(buffer), SQLITE_UTF8);
+    else
+        sqlite3_result_error_nomem(context);
+}
+
+void rbt_result_blob(sqlite3_context *context, rbt_buffer *buffer) {
+    size_t length = buffer->length;
+    char *bytes = rbt_buffer_take(buffer);
+    if (bytes)
+        sqlite3_result_blob64(context, bytes, length, destructor_for(buffer));
+    else
+        sqlite3_result_error_nomem(context);
+}
