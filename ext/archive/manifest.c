@@ -149,6 +149,21 @@ void rbt_segment_note_text(rbt_buffer *out, const char *origin, int64_t first_id
     rbt_buffer_add_byte(out, '\n');
 }
 
+bool rbt_genesis_recorded_at(const char *line, size_t length, int64_t *recorded_at) {
+    static const char start[] = "{\"id\":0,\"recorded_at\":";
+    size_t at = sizeof start - 1;
+    if (length <= at || memcmp(line, start, at) != 0) return false;
+    for (size_t i = 0; i < length; i++)
+        if ((uint8_t)line[i] < 0x20) return false;
+    int64_t value = 0;
+    for (; at < length && line[at] >= '0' && line[at] <= '9'; at++)
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, line[at] - '0', &value))
+            return false;
+    *recorded_at = value;
+    return at > sizeof start - 1 && at < length && line[at] == ',';
+}
+
 /* ---- Reading: each getter is a no-op once the error is set ---- */
 
 typedef struct parser {

@@ -71,6 +71,11 @@ void rbt_manifest_write(rbt_buffer *out, const rbt_segment_plan *plan,
 void rbt_segment_note_text(rbt_buffer *out, const char *origin, int64_t first_id, int64_t last_id,
                            const uint8_t manifest_sha256[32]);
 
+/* recorded_at of a genesis line, `{"id":0,"recorded_at":…,`; false when it does not begin so or
+*holds a
+** control character. */
+bool rbt_genesis_recorded_at(const char *line, size_t length, int64_t *recorded_at);
+
 typedef struct rbt_manifest {
     rbt_json document; /* over the caller's bytes, which must outlive it */
     char *log;

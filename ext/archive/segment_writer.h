@@ -18,9 +18,4 @@ int rbt_segment_write(const rbt_segment_plan *plan, const char *path, int file,
                       const rbt_hash *expected_root, rbt_line_source source, void *source_context,
                       rbt_segment_summary *summary, rbt_error *error);
 
-/* recorded_at of a genesis line, `{"id":0,"recorded_at":…,`; false when it does not begin so or
-*holds a
-** control character. */
-bool rbt_genesis_recorded_at(const char *line, size_t length, int64_t *recorded_at);
-
 #endif

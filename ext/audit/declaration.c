@@ -103,10 +103,10 @@ static char *read_default(reader *r) {
             if (add_token(r, &out) != SQLITE_OK) goto failed;
             advance(r);
         }
-        bool literal = r->token.kind == RBT_TOKEN_NUMBER ||
-                       (!is_signed && (r->token.kind == RBT_TOKEN_STRING ||
-                                       r->token.kind == RBT_TOKEN_BLOB ||
-                                       r->token.kind == RBT_TOKEN_WORD));
+        bool literal =
+            r->token.kind == RBT_TOKEN_NUMBER ||
+            (!is_signed && (r->token.kind == RBT_TOKEN_STRING || r->token.kind == RBT_TOKEN_BLOB ||
+                            r->token.kind == RBT_TOKEN_WORD));
         if (!literal) {
             refuse(r, "expected a literal or a parenthesised expression after DEFAULT");
             goto failed;
@@ -414,8 +414,8 @@ rbt_declaration *rbt_declaration_parse(const char *log, int argument_count,
     /* Columns and options first: an INDEX may stand before its columns. */
     for (int pass = 0; pass < 2 && error->code == SQLITE_OK; pass++) {
         for (int i = 0; i < argument_count && error->code == SQLITE_OK; i++) {
-            reader r = {log, arguments[i], {arguments[i], arguments[i] + strlen(arguments[i])},
-                        {0}, error};
+            reader r = {
+                log, arguments[i], {arguments[i], arguments[i] + strlen(arguments[i])}, {0}, error};
             advance(&r);
             if (r.token.kind == RBT_TOKEN_END && argument_count == 1) continue;
             bool index = starts_with(&r, "INDEX"), check = starts_with(&r, "CHECK");
@@ -430,7 +430,8 @@ rbt_declaration *rbt_declaration_parse(const char *log, int argument_count,
         }
     }
     if (error->code == SQLITE_OK && d->shape.count == 0)
-        rbt_fail(error, SQLITE_ERROR, "%s: a log needs at least one column, such as event JSON", log);
+        rbt_fail(error, SQLITE_ERROR, "%s: a log needs at least one column, such as event JSON",
+                 log);
     if (seen.failed) rbt_fail_nomem(error);
     rbt_buffer_free(&seen);
     if (error->code != SQLITE_OK) {
@@ -472,9 +473,9 @@ void rbt_declaration_vtab(rbt_buffer *out, const rbt_declaration *d) {
         rbt_buffer_add_text(out, ", ");
         rbt_add_identifier(out, column->name);
         /* "JSON" would have NUMERIC affinity. */
-        rbt_buffer_printf(
-            out, " %s",
-            column->type == RBT_COLUMN_JSON ? "TEXT" : rbt_column_type_name(column->type));
+        rbt_buffer_printf(out, " %s",
+                          column->type == RBT_COLUMN_JSON ? "TEXT"
+                                                          : rbt_column_type_name(column->type));
         if (d->columns[i].not_null) rbt_buffer_add_text(out, " NOT NULL");
     }
     rbt_buffer_add_text(out, ", tier TEXT HIDDEN)");

@@ -40,8 +40,8 @@ typedef struct rbt_declaration {
     size_t index_count;
     char **checks; /* table-level */
     size_t check_count;
-    char *origin;  /* NULL: rustybt/<log_id> */
-    char *archive; /* directory; NULL: none */
+    char *origin;                 /* NULL: rustybt/<log_id> */
+    char *archive;                /* directory; NULL: none */
     char *archive_after, *retain; /* as written; NULL: none */
     rbt_duration archive_after_duration, retain_duration;
     bool sealed;     /* seal=yes, the default */

@@ -36,8 +36,15 @@ typedef struct rbt_plan {
     bool in_use;
 } rbt_plan;
 
+/* A log that audit_discard named on this connection: its DROP may go on. */
+typedef struct rbt_discarded {
+    struct rbt_discarded *next;
+    char *schema, *name;
+} rbt_discarded;
+
 typedef struct rbt_logs {
     rbt_connection *connection;
+    rbt_discarded *discarded;
     struct rbt_log *first;
     int inside; /* > 0 while one of our own statements runs: the gate's question */
 } rbt_logs;
@@ -49,7 +56,6 @@ typedef struct rbt_log {
     int references;
     char *schema, *name;
     rbt_declaration *declaration;
-    bool discarded; /* audit_discard was called on this connection: DROP may go on */
 
     /* From the genesis; valid when genesis is not NULL. */
     char *genesis; /* leaf 0's text */
@@ -62,6 +68,7 @@ typedef struct rbt_log {
     bool dirty;    /* it, or the tree, is ahead of the tables */
     bool poisoned; /* a write failed half-way: only a rollback helps */
     bool gate_open;
+    bool touched; /* this transaction has opened the gate at some time: xSync must shut it */
     rbt_frontier frontier; /* size = entries + 1 */
     int64_t last_recorded_at;
     int64_t pruned_to;
@@ -69,7 +76,8 @@ typedef struct rbt_log {
     size_t pending_count, pending_capacity;
 
     sqlite3_stmt *statements[RBT_LOG_STATEMENTS];
-    sqlite3_stmt **fallbacks; /* per column: SELECT <default>; NULL until needed */
+    sqlite3_stmt **fallbacks;        /* per column: SELECT <default>; NULL until needed */
+    sqlite3_value **fallback_values; /* per column: the default of the row in hand */
     rbt_plan *plans;
     rbt_buffer leaf; /* memory for the line in hand */
     rbt_value *values;
@@ -88,6 +96,12 @@ rbt_log *rbt_log_connect(rbt_connection *connection, const char *schema, const c
 rbt_log *rbt_log_find(rbt_connection *connection, const char *name, const char *who,
                       rbt_error *error);
 void rbt_log_release(rbt_log *log); /* NULL is fine */
+
+/* Remembers that the log may be dropped on this connection; whether it may; forgets it. The logs' list
+** holds it, not the state, which SQLite may let go at any change of the schema. */
+int rbt_log_discard(rbt_log *log, rbt_error *error);
+bool rbt_log_is_discarded(const rbt_log *log);
+void rbt_log_undiscard(rbt_log *log);
 
 /* Creates storage and genesis. The state is loaded and dirty afterwards. */
 int rbt_log_create(rbt_log *log, rbt_error *error);
@@ -108,8 +122,8 @@ int rbt_log_append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error
 int rbt_log_flush(rbt_log *log, rbt_error *error);
 /* Flush, the last checks, shut the gate: before every COMMIT. */
 int rbt_log_sync(rbt_log *log, rbt_error *error);
-/* After COMMIT or ROLLBACK or a rollback to a savepoint: what is remembered no longer counts. */
-void rbt_log_forget(rbt_log *log);
+/* After COMMIT or ROLLBACK (ended), or a rollback to a savepoint: what is remembered no longer counts. */
+void rbt_log_forget(rbt_log *log, bool ended);
 
 /* A rbt_node_reader over <log>_tree; context is the log. Nodes must be flushed. */
 int rbt_log_node(void *log, unsigned level, uint64_t index, rbt_hash *out, rbt_error *error);

@@ -20,23 +20,23 @@ typedef struct rbt_segment_plan {
     uint8_t log_id[16];
     const char *origin;
     const rbt_leaf_shape *shape;
-    int64_t first_id, last_id;  /* inclusive; 0 is the genesis line */
-    const rbt_frontier *before; /* of size first_id */
-    const char *genesis;        /* leaf 0's text */
-    const rbt_proof *genesis_proof; /* inclusion of leaf 0 in the tree of size last_id + 1 */
-    const char *checkpoint;     /* newest checkpoint note, or NULL */
+    int64_t first_id, last_id;        /* inclusive; 0 is the genesis line */
+    const rbt_frontier *before;       /* of size first_id */
+    const char *genesis;              /* leaf 0's text */
+    const rbt_proof *genesis_proof;   /* inclusion of leaf 0 in the tree of size last_id + 1 */
+    const char *checkpoint;           /* newest checkpoint note, or NULL */
     const uint8_t *previous_manifest; /* SHA-256 of the previous segment's manifest; NULL: first */
-    int64_t retain_until_us;    /* 0: no date */
-    int level;                  /* zstd level, 1 to 22; 0: the default, 19 */
-    rbt_verifier signer;        /* name = origin */
-    const uint8_t *signer_secret; /* 64 bytes */
+    int64_t retain_until_us;          /* 0: no date */
+    int level;                        /* zstd level, 1 to 22; 0: the default, 19 */
+    rbt_verifier signer;              /* name = origin */
+    const uint8_t *signer_secret;     /* 64 bytes */
 } rbt_segment_plan;
 
 typedef struct rbt_segment_summary {
     int64_t first_id, last_id;
     int64_t first_recorded_at, last_recorded_at; /* of the entries, genesis included */
-    int64_t rows;      /* lines */
-    int64_t raw_bytes; /* uncompressed, newlines included */
+    int64_t rows;                                /* lines */
+    int64_t raw_bytes;                           /* uncompressed, newlines included */
     int64_t file_bytes;
     rbt_hash root_before, root_after;
     uint8_t manifest_sha256[32];
@@ -71,8 +71,9 @@ typedef struct rbt_segment_store {
     ** (their number, ids, order and the root are recomputed and must fit the plan), fsync, close,
     ** reopen and verify in full, rename without replacing, fsync of the directory. expected_root is
     ** the log's own root at last_id + 1. On failure the temporary is removed and nothing published. */
-    int (*write)(const rbt_segment_plan *plan, const rbt_hash *expected_root, rbt_line_source source,
-                 void *source_context, rbt_segment_summary *summary, rbt_error *error);
+    int (*write)(const rbt_segment_plan *plan, const rbt_hash *expected_root,
+                 rbt_line_source source, void *source_context, rbt_segment_summary *summary,
+                 rbt_error *error);
 
     /* Verifies a file in full: form, seek table against manifest, signature against the verifiers (by
     ** key; any name that equals the manifest's origin), every frame's checksum and lines, ids, ranges,

@@ -14,8 +14,8 @@ static bool is_digit(char c) {
 
 /* Letters, digits, '_', '$' and every byte above 0x7F, as SQLite has it. */
 static bool is_word_byte(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' || c == '$' ||
-           (c & 0x80);
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' ||
+           c == '$' || (c & 0x80);
 }
 
 /* Moves past white space and comments; false when a block comment is not closed. */
@@ -75,10 +75,9 @@ static size_t number_length(const char *p, const char *end) {
 }
 
 static size_t operator_length(const char *p, const char *end) {
-    static const char *const operators[] = {"->>", "->", "||", "<<", "<=", "<>", "<", ">>",
-                                            ">=",  ">",  "==", "=",  "!=", "+",  "-", "*",
-                                            "/",   "%",  "&",  "|",  "~",  "(",  ")", ",",
-                                            "."};
+    static const char *const operators[] = {"->>", "->", "||", "<<", "<=", "<>", "<", ">>", ">=",
+                                            ">",   "==", "=",  "!=", "+",  "-",  "*", "/",  "%",
+                                            "&",   "|",  "~",  "(",  ")",  ",",  "."};
     for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
         size_t length = strlen(operators[i]);
         if ((size_t)(end - p) >= length && memcmp(p, operators[i], length) == 0) return length;

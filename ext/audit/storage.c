@@ -107,8 +107,7 @@ static void add_triggers(rbt_storage *storage, const char *log) {
 }
 
 /* body: everything from the opening parenthesis on. */
-static void add_table(rbt_storage *storage, const char *log, const char *suffix,
-                      const char *body) {
+static void add_table(rbt_storage *storage, const char *log, const char *suffix, const char *body) {
     rbt_buffer sql = {0};
     rbt_buffer_printf(&sql, "CREATE TABLE \"%w_%s\"%s", log, suffix, body);
     add_object(storage, "table", sqlite3_mprintf("%s_%s", log, suffix), &sql);

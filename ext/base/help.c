@@ -27,7 +27,7 @@ typedef struct help_row {
 typedef struct help_cursor {
     sqlite3_vtab_cursor base; /* Base class - must be first */
     size_t capability;
-    size_t entry; /* within the capability: its functions, then its tables */
+    size_t function, table; /* how many of the capability's rows came before */
     sqlite3_int64 rowid;
     help_row row;
 } help_cursor;
@@ -79,30 +79,35 @@ static const char *kind_of(const sqlite3_module *module) {
     return module->xCreate && module->xCreate != module->xConnect ? "module" : "table";
 }
 
-/* Fills the row of one entry; false for an internal one. */
-static bool fill_row(help_row *row, const rbt_capability *capability, size_t entry) {
-    if (entry < capability->function_count) {
-        const rbt_function *function = &capability->functions[entry];
-        *row = (help_row){function->name,        "function",
-                          function->signature,   function->needs,
-                          function->description, function->example};
-    } else {
-        const rbt_table *table = &capability->tables[entry - capability->function_count];
-        *row = (help_row){table->name,  kind_of(table->module), table->signature,
-                          table->needs, table->description,     table->example};
+/* Takes the capability's next row, if any is left. */
+static bool take_row(help_cursor *cursor, const rbt_capability *capability) {
+    const rbt_function *functions = capability->functions;
+    while (functions && functions[cursor->function].name) {
+        const rbt_function *function = &functions[cursor->function++];
+        if (!function->signature) continue; /* internal */
+        cursor->row = (help_row){function->name,        "function",
+                                 function->signature,   function->needs,
+                                 function->description, function->example};
+        return true;
     }
-    return row->signature != NULL;
+    const rbt_table *tables = capability->tables;
+    if (!tables || !tables[cursor->table].name) return false;
+    const rbt_table *table = &tables[cursor->table++];
+    cursor->row = (help_row){table->name,  kind_of(table->module), table->signature,
+                             table->needs, table->description,     table->example};
+    return true;
 }
 
-/* Moves on to the next entry to show, from the present one on. */
-static void settle(help_cursor *cursor) {
-    const rbt_catalogue *catalogue = ((help_table *)cursor->base.pVtab)->catalogue;
-    for (; cursor->capability < catalogue->count; cursor->capability++, cursor->entry = 0) {
-        const rbt_capability *capability = &catalogue->capabilities[cursor->capability];
-        size_t entries = capability->function_count + capability->table_count;
-        for (; cursor->entry < entries; cursor->entry++)
-            if (fill_row(&cursor->row, capability, cursor->entry)) return;
+static int help_next(sqlite3_vtab_cursor *base) {
+    help_cursor *cursor = (help_cursor *)base;
+    const rbt_catalogue *catalogue = ((const help_table *)base->pVtab)->catalogue;
+    cursor->rowid++;
+    while (cursor->capability < catalogue->count &&
+           !take_row(cursor, &catalogue->capabilities[cursor->capability])) {
+        cursor->capability++;
+        cursor->function = cursor->table = 0;
     }
+    return SQLITE_OK;
 }
 
 static int help_filter(sqlite3_vtab_cursor *base, int index, const char *index_text,
@@ -112,18 +117,9 @@ static int help_filter(sqlite3_vtab_cursor *base, int index, const char *index_t
     (void)argument_count;
     (void)arguments;
     help_cursor *cursor = (help_cursor *)base;
-    cursor->capability = cursor->entry = 0;
-    cursor->rowid = 1;
-    settle(cursor);
-    return SQLITE_OK;
-}
-
-static int help_next(sqlite3_vtab_cursor *base) {
-    help_cursor *cursor = (help_cursor *)base;
-    cursor->entry++;
-    cursor->rowid++;
-    settle(cursor);
-    return SQLITE_OK;
+    cursor->capability = cursor->function = cursor->table = 0;
+    cursor->rowid = 0;
+    return help_next(base);
 }
 
 static int help_eof(sqlite3_vtab_cursor *base) {

@@ -13,12 +13,10 @@
 #include "registry.h"
 #include <stddef.h>
 
-/* What one capability registers. */
+/* What one capability registers: arrays that end with a row whose name is NULL, or NULL for none. */
 typedef struct rbt_capability {
     const rbt_function *functions;
-    size_t function_count;
     const rbt_table *tables;
-    size_t table_count;
 } rbt_capability;
 
 /* Everything; the user data of rbt_help_module, borrowed, must outlive the connection. */

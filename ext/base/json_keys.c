@@ -38,12 +38,12 @@ void rbt_json_object_close(rbt_json_keys *keys, rbt_json_object *object) {
     object->slots = NULL;
 }
 
-static const uint8_t *key_bytes(const rbt_json_keys *keys, const rbt_json_key *key) {
+static const uint8_t *key_bytes(const rbt_json_keys *keys, const rbt_json_key_entry *key) {
     return (key->unescaped ? keys->arena.data : keys->text) + key->start;
 }
 
 /* The first eight bytes, or all of a shorter key with zeros after it. */
-static uint64_t first_bytes(const rbt_json_keys *keys, const rbt_json_key *key) {
+static uint64_t first_bytes(const rbt_json_keys *keys, const rbt_json_key_entry *key) {
     const uint8_t *bytes = key_bytes(keys, key);
     if (key->length >= 8) return rbt_load_u64le(bytes);
     if (!key->unescaped && keys->text_length - key->start >= 8)
@@ -99,7 +99,8 @@ static uint64_t sip_hash(const uint64_t seed[2], const uint8_t *bytes, size_t le
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-static bool same_key(const rbt_json_keys *keys, const rbt_json_key *a, const rbt_json_key *b) {
+static bool same_key(const rbt_json_keys *keys, const rbt_json_key_entry *a,
+                     const rbt_json_key_entry *b) {
     return a->fingerprint == b->fingerprint && a->length == b->length &&
            memcmp(key_bytes(keys, a), key_bytes(keys, b), a->length) == 0;
 }
@@ -108,8 +109,8 @@ static bool same_key(const rbt_json_keys *keys, const rbt_json_key *a, const rbt
 *false
 ** when an equal one is there. */
 static bool put_in_set(const rbt_json_keys *keys, rbt_json_object *object, uint32_t position) {
-    const rbt_json_key *entries = keys->entries + object->first;
-    const rbt_json_key *key = &entries[position - 1];
+    const rbt_json_key_entry *entries = keys->entries + object->first;
+    const rbt_json_key_entry *key = &entries[position - 1];
     uint32_t mask = object->slot_count - 1, slot = (uint32_t)key->fingerprint & mask;
     while (object->slots[slot] != 0) {
         if (same_key(keys, &entries[object->slots[slot] - 1], key)) return false;
@@ -135,18 +136,18 @@ static bool grow_set(rbt_json_keys *keys, rbt_json_object *object) {
 
     uint32_t before_last = keys->count - object->first - 1;
     for (uint32_t position = 1; position <= before_last; position++) {
-        rbt_json_key *key = &keys->entries[object->first + position - 1];
+        rbt_json_key_entry *key = &keys->entries[object->first + position - 1];
         if (first_set) key->fingerprint = sip_hash(keys->seed, key_bytes(keys, key), key->length);
         put_in_set(keys, object, position); /* they are known to differ */
     }
     return true;
 }
 
-static bool push(rbt_json_keys *keys, const rbt_json_key *key) {
+static bool push(rbt_json_keys *keys, const rbt_json_key_entry *key) {
     if (keys->count == keys->capacity) {
         bool was_inline = keys->entries == keys->inline_entries;
         size_t size = (size_t)keys->capacity * 2 * sizeof *keys->entries;
-        rbt_json_key *entries = rbt_realloc(was_inline ? NULL : keys->entries, size);
+        rbt_json_key_entry *entries = rbt_realloc(was_inline ? NULL : keys->entries, size);
         if (!entries) return false;
         if (was_inline) memcpy(entries, keys->inline_entries, sizeof keys->inline_entries);
         keys->entries = entries;
@@ -158,7 +159,7 @@ static bool push(rbt_json_keys *keys, const rbt_json_key *key) {
 
 rbt_json_key_result rbt_json_object_add(rbt_json_keys *keys, rbt_json_object *object,
                                         uint32_t start, uint32_t length, bool escaped) {
-    rbt_json_key key = {.start = start, .length = length, .unescaped = escaped};
+    rbt_json_key_entry key = {.start = start, .length = length, .unescaped = escaped};
     if (escaped) {
         key.start = (uint32_t)keys->arena.length;
         rbt_json_unescape(&keys->arena, (const char *)keys->text + start, length);
@@ -177,7 +178,7 @@ rbt_json_key_result rbt_json_object_add(rbt_json_keys *keys, rbt_json_object *ob
 
     if (!push(keys, &key)) return RBT_JSON_KEY_NOMEM;
     if (others >= object->slot_count / 2 && !grow_set(keys, object)) return RBT_JSON_KEY_NOMEM;
-    rbt_json_key *pushed = &keys->entries[keys->count - 1];
+    rbt_json_key_entry *pushed = &keys->entries[keys->count - 1];
     pushed->fingerprint = sip_hash(keys->seed, key_bytes(keys, pushed), pushed->length);
     return put_in_set(keys, object, others + 1) ? RBT_JSON_KEY_NEW : RBT_JSON_KEY_DUPLICATE;
 }

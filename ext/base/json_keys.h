@@ -10,22 +10,22 @@
 
 enum { RBT_JSON_INLINE_KEYS = 48 };
 
-typedef struct rbt_json_key {
+typedef struct rbt_json_key_entry {
     uint64_t fingerprint; /* equal keys have equal ones; a full hash once the object has a set */
     uint32_t start, length;
     bool unescaped; /* start is in the arena, not in the text */
-} rbt_json_key;
+} rbt_json_key_entry;
 
 /* One for all objects of a text: a stack of keys, the innermost object's on top. */
 typedef struct rbt_json_keys {
     const uint8_t *text; /* shorter than 2^31 bytes */
     size_t text_length;
-    rbt_json_key *entries; /* inline_entries, or from memory.h */
+    rbt_json_key_entry *entries; /* inline_entries, or from memory.h */
     uint32_t count, capacity;
     rbt_buffer arena; /* keys that were written with escapes */
     bool seeded;
     uint64_t seed[2];
-    rbt_json_key inline_entries[RBT_JSON_INLINE_KEYS];
+    rbt_json_key_entry inline_entries[RBT_JSON_INLINE_KEYS];
 } rbt_json_keys;
 
 /* One for each open object. */

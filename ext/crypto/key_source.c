@@ -231,8 +231,6 @@ static int read_file(rbt_buffer *text, const char *value, rbt_key_purpose purpos
 cleanup:
     if (rbt_file_close(who, value, file, error) != SQLITE_OK && code == SQLITE_OK)
         code = error->code;
-    /* Read straight into the buffer: it knows of the bytes only once the length is set. */
-    if (contents.data) contents.length = (size_t)size;
     rbt_buffer_free(&contents);
     return code;
 }

@@ -282,30 +282,29 @@ static rbt_keys *shared_from(const key_texts *texts, const char *who, rbt_error 
 
 const rbt_keys *rbt_connection_keys(rbt_connection *connection, const char *who, rbt_error *error) {
     rbt_key_text ring = {0}, signing = {0};
-    rbt_keys *keys = NULL;
+    const rbt_keys *result = NULL;
 
     if (connection->keys) return connection->keys;
     if (rbt_key_source_read(&ring, RBT_PURPOSE_ENCRYPTION, who, error) != SQLITE_OK) goto cleanup;
     if (rbt_key_source_read(&signing, RBT_PURPOSE_SIGNING, who, error) != SQLITE_OK) goto cleanup;
-    if (ring.source == NULL && signing.source == NULL) return &no_keys;
-
-    const key_texts texts = {
-        .ring = ring.source ? rbt_buffer_text(&ring.text) : NULL,
-        .ring_source =
-            ring.source ? ring.source : rbt_key_source_variable(RBT_PURPOSE_ENCRYPTION),
-        .signing = signing.source ? rbt_buffer_text(&signing.text) : NULL,
-        .signing_source = signing.source,
-    };
-    keys = shared_from(&texts, who, error);
-    if (keys) {
-        connection->keys = keys;
-        connection->free_keys = rbt_keys_free;
+    if (ring.source == NULL && signing.source == NULL) {
+        result = &no_keys;
+        goto cleanup;
     }
+
+    key_texts texts;
+    texts.ring = ring.source ? rbt_buffer_text(&ring.text) : NULL;
+    texts.ring_source = ring.source ? ring.source : no_keys.source;
+    texts.signing = signing.source ? rbt_buffer_text(&signing.text) : NULL;
+    texts.signing_source = signing.source;
+    connection->keys = shared_from(&texts, who, error);
+    connection->free_keys = rbt_keys_free;
+    result = connection->keys;
 
 cleanup:
     rbt_key_text_free(&ring);
     rbt_key_text_free(&signing);
-    return keys;
+    return result;
 }
 
 const rbt_keys *rbt_connection_ring(rbt_connection *connection, const char *who, rbt_error *error) {

@@ -8,6 +8,7 @@
 #ifndef RBT_CRYPTO_TOKEN_H
 #define RBT_CRYPTO_TOKEN_H
 
+#include "../base/buffer.h"
 #include "../base/error.h"
 #include "keys.h"
 #include <stdbool.h>

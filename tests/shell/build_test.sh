@@ -37,7 +37,7 @@ is 'the installed library loads by its bare name, from any folder' \
         'SELECT rustybt_version()' 2>&1)" "$version"
 triplet=$(${CC:-cc} -print-multiarch)
 is 'LIBDIR is a folder that the loader searches' \
-    "$(make --no-print-directory -n install V=1 | grep -c "/usr/lib/$triplet/rustybt.so\$")" 1
+    "$(make --no-print-directory -n install V=1 | grep -c "^install -m.* /usr/lib/$triplet/rustybt.so\$")" 1
 install uninstall >/dev/null
 fails 'make uninstall removes it' test -e "$scratch/root/lib/somewhere/rustybt.so"
 done_testing

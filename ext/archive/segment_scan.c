@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+** Scans of a segment (segment_scan.h).
+*/
+#include "segment_scan.h"
+
+#include "../base/memory.h"
+#include "zone.h"
+
+enum { NO_COLUMN = -1 };
+
+struct rbt_segment_scan {
+    rbt_segment segment;
+    const rbt_leaf_shape *shape; /* the caller's */
+    int *sources;                /* of each of its columns: the segment's column, or NO_COLUMN */
+    bool renamed;                /* the two shapes differ: values are moved to `given` */
+    uint64_t wanted;             /* of the segment's columns */
+    rbt_zone_term *terms;        /* on the segment's columns; ids are in first_id, last_id */
+    size_t term_count;
+    rbt_buffer term_text;
+    rbt_buffer scratch;
+    int64_t first_id, last_id; /* what the terms leave of the ids; empty when last < first */
+    bool reverse;
+    size_t frames_left;
+    int64_t frame_first;   /* id of the loaded frame's first line */
+    uint32_t *line_starts; /* of the loaded frame: rows + 1 offsets into its text */
+    int64_t next_line, lines_left;
+    rbt_leaf leaf;
+    rbt_leaf given;
+};
+
+static uint64_t column_bit(size_t column) {
+    return (uint64_t)1 << (column < 63 ? column : 63);
+}
+
+static int map_columns(rbt_segment_scan *scan, uint64_t wanted, rbt_error *error) {
+    const rbt_leaf_shape *have = &scan->segment.manifest.shape;
+    const rbt_leaf_shape *shape = scan->shape;
+    scan->sources = rbt_malloc(shape->count * sizeof *scan->sources);
+    scan->given.values = rbt_calloc(shape->count * sizeof *scan->given.values);
+    if (!scan->sources || !scan->given.values) return rbt_fail_nomem(error);
+    scan->given.capacity = shape->count;
+    scan->renamed = shape->count != have->count;
+    for (size_t i = 0; i < shape->count; i++) {
+        int source = NO_COLUMN;
+        for (size_t j = 0; j < have->count && source == NO_COLUMN; j++)
+            if (sqlite3_stricmp(have->columns[j].name, shape->columns[i].name) == 0)
+                source = (int)j;
+        scan->sources[i] = source;
+        scan->renamed |= source != (int)i;
+        if (source != NO_COLUMN && (wanted & column_bit(i)))
+            scan->wanted |= column_bit((size_t)source);
+    }
+    return SQLITE_OK;
+}
+
+/* Only whole numbers narrow the ids; SQLite itself compares the others. */
+static void narrow_ids(rbt_segment_scan *scan, const rbt_zone_term *term) {
+    if (term->value.kind != RBT_INTEGER) return;
+    int64_t id = term->value.integer;
+    int64_t least = INT64_MIN, most = INT64_MAX;
+    switch (term->compare) {
+    case RBT_EQ:
+        least = most = id;
+        break;
+    case RBT_LT:
+        most = id == INT64_MIN ? id : id - 1; /* ids are never negative */
+        break;
+    case RBT_LE:
+        most = id;
+        break;
+    case RBT_GT:
+        least = id == INT64_MAX ? id : id + 1;
+        break;
+    case RBT_GE:
+        least = id;
+        break;
+    }
+    if (least > scan->first_id) scan->first_id = least;
+    if (most < scan->last_id) scan->last_id = most;
+}
+
+/* Copies the terms, whose text need not outlive scan_open. */
+static int take_terms(rbt_segment_scan *scan, const rbt_zone_term *terms, size_t count,
+                      rbt_error *error) {
+    scan->terms = rbt_malloc(count * sizeof *scan->terms);
+    if (!scan->terms) return rbt_fail_nomem(error);
+    for (size_t i = 0; i < count; i++) {
+        rbt_zone_term term = terms[i];
+        if (term.column == RBT_SCAN_ID) {
+            narrow_ids(scan, &term);
+            continue;
+        }
+        if (term.column >= 0) term.column = scan->sources[term.column];
+        if (term.column == NO_COLUMN && terms[i].column >= 0) {
+            scan->last_id = -1; /* it reads as NULL, of which no comparison is true */
+            continue;
+        }
+        if (term.value.kind == RBT_TEXT && term.value.length > 0)
+            rbt_buffer_add(&scan->term_text, term.value.data, term.value.length);
+        scan->terms[scan->term_count++] = term;
+    }
+    rbt_buffer_add_byte(&scan->term_text, 0); /* so that empty text points somewhere */
+    if (scan->term_text.failed) return rbt_fail_nomem(error);
+    const uint8_t *text = scan->term_text.data;
+    for (size_t i = 0; i < scan->term_count; i++) {
+        if (scan->terms[i].value.kind != RBT_TEXT) continue;
+        scan->terms[i].value.data = text;
+        text += scan->terms[i].value.length;
+    }
+    return SQLITE_OK;
+}
+
+static int open_trusted(rbt_segment_scan *scan, const char *path, const rbt_verifier *verifiers,
+                        size_t verifier_count, const uint8_t *manifest_sha256,
+                        const uint8_t *log_id, rbt_error *error) {
+    rbt_problems strict = rbt_problems_strict("archive", path, error);
+    rbt_segment *segment = &scan->segment;
+    if (rbt_segment_open(segment, "archive", path, &strict, error) != SQLITE_OK) return error->code;
+    if (rbt_segment_check_signature(segment, verifiers, verifier_count, &strict, error) !=
+        SQLITE_OK)
+        return error->code;
+    if (manifest_sha256 && memcmp(segment->manifest_sha256, manifest_sha256, 32) != 0)
+        rbt_problem(&strict, RBT_PROBLEM_MANIFEST, -1,
+                    "it is another segment than the one that was published here");
+    if (log_id && memcmp(segment->manifest.log_id, log_id, sizeof segment->manifest.log_id) != 0)
+        rbt_problem(&strict, RBT_PROBLEM_MANIFEST, -1, "it is a segment of another log, %s",
+                    segment->manifest.log);
+    return error->code;
+}
+
+int rbt_segment_scan_open(rbt_segment_scan **out, const char *path, const rbt_verifier *verifiers,
+                          size_t verifier_count, const uint8_t *manifest_sha256,
+                          const uint8_t *log_id, const rbt_leaf_shape *shape, uint64_t wanted,
+                          const rbt_zone_term *terms, size_t term_count, bool reverse,
+                          rbt_error *error) {
+    *out = NULL;
+    rbt_segment_scan *scan = rbt_calloc(sizeof *scan);
+    if (!scan) return rbt_fail_nomem(error);
+    scan->segment.file = -1;
+    scan->shape = shape;
+    scan->reverse = reverse;
+    if (open_trusted(scan, path, verifiers, verifier_count, manifest_sha256, log_id, error) ==
+        SQLITE_OK) {
+        scan->first_id = scan->segment.manifest.first_id;
+        if (scan->first_id == 0) scan->first_id = 1; /* the genesis is no entry */
+        scan->last_id = scan->segment.manifest.last_id;
+        scan->frames_left = scan->segment.manifest.frame_count;
+        if (map_columns(scan, wanted, error) == SQLITE_OK)
+            take_terms(scan, terms, term_count, error);
+    }
+    if (error->code != SQLITE_OK) {
+        rbt_segment_scan_close(scan);
+        return error->code;
+    }
+    *out = scan;
+    return SQLITE_OK;
+}
+
+void rbt_segment_scan_close(rbt_segment_scan *scan) {
+    if (!scan) return;
+    rbt_segment_close(&scan->segment);
+    rbt_free(scan->sources);
+    rbt_free(scan->terms);
+    rbt_free(scan->line_starts);
+    rbt_buffer_free(&scan->term_text);
+    rbt_buffer_free(&scan->scratch);
+    rbt_leaf_free(&scan->leaf);
+    rbt_leaf_free(&scan->given);
+    rbt_free(scan);
+}
+
+static bool frame_excluded(rbt_segment_scan *scan, const rbt_manifest_frame *frame) {
+    const rbt_manifest *manifest = &scan->segment.manifest;
+    if (frame->last_id < scan->first_id || frame->first_id > scan->last_id) return true;
+    for (size_t i = 0; i < scan->term_count; i++)
+        if (rbt_zones_exclude(&manifest->document, frame->zones, &manifest->shape, &scan->terms[i],
+                              &scan->scratch))
+            return true;
+    return false;
+}
+
+/* Whether the line begins with {"id":<id>, */
+static bool begins_with_id(const char *line, size_t length, int64_t id) {
+    static const char key[] = "{\"id\":";
+    size_t at = sizeof key - 1;
+    if (length <= at || memcmp(line, key, at) != 0) return false;
+    int64_t value = 0;
+    for (; at < length && line[at] >= '0' && line[at] <= '9'; at++)
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, line[at] - '0', &value))
+            return false;
+    return value == id && at < length && line[at] == ',';
+}
+
+/* Finds the loaded frame's lines: exactly its rows, each with the id it must have. */
+static int index_lines(rbt_segment_scan *scan, const rbt_manifest_frame *frame,
+                       rbt_problems *strict, rbt_error *error) {
+    const rbt_segment *segment = &scan->segment;
+    const char *text = (const char *)segment->text.data;
+    const char *end = text + segment->text.length;
+    const char *at = text;
+    uint32_t *starts = rbt_realloc(scan->line_starts, ((size_t)frame->rows + 1) * sizeof *starts);
+    if (!starts) return rbt_fail_nomem(error);
+    scan->line_starts = starts;
+    for (int64_t i = 0; i < frame->rows; i++) {
+        const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+        if (!newline || !begins_with_id(at, (size_t)(newline - at), frame->first_id + i)) {
+            rbt_problem(strict, RBT_PROBLEM_CHANGED, frame->first_id + i,
+                        "entry %lld is not where the manifest has it",
+                        (long long)(frame->first_id + i));
+            return error->code;
+        }
+        starts[i] = (uint32_t)(at - text);
+        at = newline + 1;
+    }
+    starts[frame->rows] = (uint32_t)(at - text);
+    if (at != end)
+        rbt_problem(strict, RBT_PROBLEM_ORDER, -1, "after entry %lld come lines that do not belong",
+                    (long long)frame->last_id);
+    return error->code;
+}
+
+/* Loads the next frame that the terms leave, and sets which of its lines are to be given. */
+static int next_frame(rbt_segment_scan *scan, rbt_error *error) {
+    const rbt_manifest *manifest = &scan->segment.manifest;
+    while (scan->frames_left > 0) {
+        size_t index =
+            scan->reverse ? scan->frames_left - 1 : manifest->frame_count - scan->frames_left;
+        const rbt_manifest_frame *frame = &manifest->frames[index];
+        scan->frames_left--;
+        if (frame_excluded(scan, frame)) continue;
+        rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, error);
+        bool decoded;
+        if (rbt_segment_load_frame(&scan->segment, index, &decoded, &strict, error) != SQLITE_OK ||
+            index_lines(scan, frame, &strict, error) != SQLITE_OK)
+            return error->code;
+        int64_t first = frame->first_id > scan->first_id ? frame->first_id : scan->first_id;
+        int64_t last = frame->last_id < scan->last_id ? frame->last_id : scan->last_id;
+        if (first > last) continue;
+        scan->frame_first = frame->first_id;
+        scan->lines_left = last - first + 1;
+        scan->next_line = (scan->reverse ? last : first) - frame->first_id;
+        return SQLITE_ROW;
+    }
+    return SQLITE_DONE;
+}
+
+static const rbt_leaf *arrange(rbt_segment_scan *scan) {
+    if (!scan->renamed) return &scan->leaf;
+    scan->given.id = scan->leaf.id;
+    scan->given.recorded_at = scan->leaf.recorded_at;
+    memcpy(scan->given.salt, scan->leaf.salt, sizeof scan->given.salt);
+    for (size_t i = 0; i < scan->shape->count; i++)
+        scan->given.values[i] = scan->sources[i] == NO_COLUMN ? (rbt_value){.kind = RBT_NULL}
+                                                              : scan->leaf.values[scan->sources[i]];
+    return &scan->given;
+}
+
+int rbt_segment_scan_next(rbt_segment_scan *scan, const rbt_leaf **leaf, const char **line,
+                          size_t *line_length, rbt_error *error) {
+    if (scan->lines_left == 0) {
+        int code = next_frame(scan, error);
+        if (code != SQLITE_ROW) return code;
+    }
+    const rbt_leaf_shape *shape = &scan->segment.manifest.shape;
+    const uint32_t *start = &scan->line_starts[scan->next_line];
+    int64_t id = scan->frame_first + scan->next_line;
+    *line = (const char *)scan->segment.text.data + start[0];
+    *line_length = start[1] - start[0] - 1;
+    scan->next_line += scan->reverse ? -1 : 1;
+    scan->lines_left--;
+    if (!rbt_leaf_parse(&scan->leaf, shape, *line, *line_length, scan->wanted)) {
+        if (scan->leaf.capacity < shape->count || scan->leaf.scratch.failed)
+            return rbt_fail_nomem(error);
+        rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, error);
+        rbt_problem(&strict, RBT_PROBLEM_CHANGED, id,
+                    "entry %lld is not a line of the log's declaration", (long long)id);
+        return error->code;
+    }
+    *leaf = arrange(scan);
+    return SQLITE_ROW;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+** Frame by frame through a damaged segment (segment_walk.h).
+*/
+#include "segment_walk.h"
+
+#include "../base/bytes.h"
+#include "../base/file.h"
+#include "segment_format.h"
+#include "zstd_memory.h"
+
+typedef struct walk {
+    int64_t offset;      /* of the frame at hand */
+    int64_t window;      /* where the bytes in segment->compressed begin */
+    int64_t data_frames; /* passed so far */
+    rbt_segment_place manifest;
+    bool seek_table;
+    bool cut;        /* the frame at hand ends behind the file */
+    bool impossible; /* what is at hand is no frame */
+} walk;
+
+/* Reads as much as the largest frame may take, from the frame at hand on. */
+static int refill(rbt_segment *segment, walk *w, rbt_error *error) {
+    int64_t left = segment->file_bytes - w->offset;
+    size_t length = left < RBT_FRAME_MAX_SIZE ? (size_t)left : RBT_FRAME_MAX_SIZE;
+    rbt_buffer *bytes = &segment->compressed;
+    rbt_buffer_clear(bytes);
+    if (!rbt_buffer_reserve(bytes, length)) return rbt_fail_nomem(error);
+    bytes->length = length;
+    w->window = w->offset;
+    return rbt_file_read_exact(segment->who, segment->path, segment->file, bytes->data, length,
+                               w->offset, error);
+}
+
+/* The size of the frame whose first `length` bytes are given; 0: more bytes are needed; -1: it is no
+** frame. */
+static int64_t measure(const uint8_t *bytes, size_t length) {
+    if (length < 8) return 0;
+    if ((rbt_load_u32le(bytes) & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START)
+        return 8 + (int64_t)rbt_load_u32le(bytes + 4);
+    size_t size = ZSTD_findFrameCompressedSize(bytes, length);
+    if (!ZSTD_isError(size)) return (int64_t)size;
+    return ZSTD_getErrorCode(size) == ZSTD_error_srcSize_wrong ? 0 : -1;
+}
+
+/* Moves over the frame at hand, or says in w why that cannot be done. */
+static int pass_frame(rbt_segment *segment, walk *w, rbt_error *error) {
+    const rbt_buffer *bytes = &segment->compressed;
+    int64_t left = segment->file_bytes - w->offset;
+    int64_t skipped = w->offset - w->window;
+    int64_t size = 0;
+    if (skipped < (int64_t)bytes->length)
+        size = measure(bytes->data + skipped, bytes->length - (size_t)skipped);
+    if (size == 0) {
+        if (refill(segment, w, error) != SQLITE_OK) return error->code;
+        skipped = 0;
+        size = measure(bytes->data, bytes->length);
+    }
+    w->cut = size > left || (size == 0 && (int64_t)bytes->length == left);
+    w->impossible = size <= 0 && !w->cut;
+    if (w->cut || w->impossible) return SQLITE_OK;
+
+    uint32_t magic = rbt_load_u32le(bytes->data + skipped);
+    if (magic == RBT_CONTENT_FRAME_MAGIC) w->manifest = (rbt_segment_place){w->offset, size};
+    w->seek_table |= magic == RBT_SEEK_MAGIC;
+    w->data_frames += magic == ZSTD_MAGICNUMBER;
+    w->offset += size;
+    return SQLITE_OK;
+}
+
+static void report(const walk *w, const rbt_segment *segment, const char *why,
+                   rbt_problems *problems) {
+    long long next = (long long)w->data_frames + 1;
+    long long offset = (long long)w->offset;
+    if (segment->file_bytes == 0) {
+        rbt_problem(problems, RBT_PROBLEM_TRUNCATED, -1, "the file is empty");
+    } else if (w->offset == 0 && w->impossible) {
+        rbt_problem(problems, RBT_PROBLEM_FORM, -1,
+                    "the file does not begin with a zstd frame that can be read; it is damaged or "
+                    "no segment");
+    } else if (w->seek_table && (w->cut || w->impossible)) {
+        rbt_problem(problems, RBT_PROBLEM_FORM, -1,
+                    "%lld bytes follow the seek table, from byte %lld on",
+                    (long long)(segment->file_bytes - w->offset), offset);
+    } else if (w->cut && w->manifest.size > 0) {
+        rbt_problem(problems, RBT_PROBLEM_TRUNCATED, -1,
+                    "the file is cut inside the seek table, which begins at byte %lld", offset);
+    } else if (w->cut) {
+        rbt_problem(problems, RBT_PROBLEM_TRUNCATED, -1,
+                    "the file is cut inside frame %lld, which begins at byte %lld; manifest and "
+                    "seek table are missing",
+                    next, offset);
+    } else if (w->impossible) {
+        rbt_problem(problems, RBT_PROBLEM_CHANGED, -1,
+                    "frame %lld, which begins at byte %lld, is no zstd frame any more", next,
+                    offset);
+        rbt_problem(problems, RBT_PROBLEM_SEEK_TABLE, -1, "the seek table is of no use: %s", why);
+    } else if (w->manifest.size == 0) {
+        rbt_problem(
+            problems, RBT_PROBLEM_TRUNCATED, -1,
+            "the file is cut at a frame boundary, after frame %lld; the manifest is missing",
+            (long long)w->data_frames);
+    } else if (!w->seek_table) {
+        rbt_problem(problems, RBT_PROBLEM_SEEK_TABLE, -1,
+                    "the seek table is missing; the file ends after the manifest");
+    } else {
+        rbt_problem(problems, RBT_PROBLEM_SEEK_TABLE, -1, "the seek table is damaged: %s", why);
+    }
+}
+
+int rbt_segment_walk(rbt_segment *segment, const char *why, rbt_segment_place *manifest,
+                     rbt_problems *problems, rbt_error *error) {
+    walk w = {0};
+    rbt_buffer_clear(&segment->compressed);
+    while (w.offset < segment->file_bytes && !w.cut && !w.impossible)
+        if (pass_frame(segment, &w, error) != SQLITE_OK) return error->code;
+    report(&w, segment, why, problems);
+    *manifest = w.manifest;
+    return error->code;
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT
+** audit_archive (lifecycle.h). May call base, crypto, audit and the segment store.
+**
+** The range of a segment is recorded as planned before its file is begun and never changes, so a run
+** that was killed is finished by the next one: a complete file without a record is verified and adopted
+** by the store, an incomplete one is written again.
+*/
+#include "lifecycle.h"
+
+#include "../base/file.h"
+#include "../base/json.h"
+#include "../base/memory.h"
+#include "../base/sql_util.h"
+#include "../crypto/keys.h"
+#include "events.h"
+#include "log_paths.h"
+#include "log_rows.h"
+#include "segment_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static const char who[] = "audit_archive";
+
+int rbt_require_no_transaction(rbt_log *log, const char *function, rbt_error *error) {
+    if (!sqlite3_get_autocommit(log->db))
+        return rbt_fail(error, SQLITE_ERROR,
+                        "%s: it makes its own transactions; COMMIT or ROLLBACK first", function);
+    if (sqlite3_txn_state(log->db, log->schema) != SQLITE_TXN_NONE)
+        return rbt_fail(error, SQLITE_ERROR,
+                        "%s: a statement of this connection is reading the database; call it "
+                        "without FROM: SELECT %s('%s')",
+                        function, function, log->name);
+    return SQLITE_OK;
+}
+
+/* Entries recorded before cutoff: recorded_at never falls, so the last one is found by halving. */
+static int last_before(rbt_log *log, int64_t first, int64_t last, int64_t cutoff, int64_t *found,
+                       rbt_error *error) {
+    sqlite3_stmt *lookup =
+        rbt_prepare(log->db, error, who, "SELECT recorded_at FROM \"%w\".\"%w_rows\" WHERE id = ?1",
+                    log->schema, log->name);
+    *found = first - 1;
+    while (lookup && first <= last && error->code == SQLITE_OK) {
+        int64_t middle = first + (last - first) / 2;
+        sqlite3_bind_int64(lookup, 1, middle);
+        int code = sqlite3_step(lookup);
+        if (code == SQLITE_ROW) {
+            if (sqlite3_column_int64(lookup, 0) < cutoff) {
+                *found = middle;
+                first = middle + 1;
+            } else {
+                last = middle - 1;
+            }
+        } else if (code == SQLITE_DONE) {
+            rbt_fail(error, SQLITE_CORRUPT_VTAB,
+                     "%s: entry %lld is missing; SELECT * FROM audit_verify('%s') tells more",
+                     log->name, (long long)middle, log->name);
+        } else {
+            rbt_fail_db(error, log->db, who);
+        }
+        sqlite3_reset(lookup);
+    }
+    sqlite3_finalize(lookup);
+    return error->code;
+}
+
+/* One segment on its way. */
+typedef struct job {
+    rbt_log *log;
+    const char *directory; /* as recorded */
+    char *path;            /* as opened */
+    char *file;
+    int64_t first_id, last_id;
+    bool resumed; /* an earlier run planned it */
+    uint8_t previous_manifest[32];
+    bool has_previous;
+    rbt_frontier before;
+    rbt_hash root;
+    rbt_proof genesis_proof;
+    sqlite3_stmt *rows; /* the source */
+    int64_t next_id;
+} job;
+
+/* The planned segment of a run that was killed, or the manifest that a new one must name. Within the
+** transaction that plans. */
+static int read_records(job *j, rbt_error *error) {
+    rbt_log *log = j->log;
+    sqlite3_stmt *rows = rbt_prepare(
+        log->db, error, who,
+        "SELECT status, first_id, last_id, manifest_sha256 FROM \"%w\".\"%w_segments\" ORDER BY "
+        "first_id DESC LIMIT 2",
+        log->schema, log->name);
+    if (!rows) return error->code;
+    while (sqlite3_step(rows) == SQLITE_ROW && !j->has_previous) {
+        const char *status = (const char *)sqlite3_column_text(rows, 0);
+        if (status && strcmp(status, "planned") == 0) {
+            j->resumed = true;
+            j->first_id = sqlite3_column_int64(rows, 1);
+            j->last_id = sqlite3_column_int64(rows, 2);
+        } else if (sqlite3_column_bytes(rows, 3) == 32) {
+            memcpy(j->previous_manifest, sqlite3_column_blob(rows, 3), 32);
+            j->has_previous = true;
+        }
+    }
+    if (sqlite3_finalize(rows) != SQLITE_OK) rbt_fail_db(error, log->db, who);
+    return error->code;
+}
+
+/* Fixes the range: the planned one, or the next up to limit lines. last_id < first_id: nothing to do.
+** Runs in its own transaction and records the plan. */
+static int plan_segment(job *j, int64_t cutoff, rbt_error *error) {
+    rbt_log *log = j->log;
+    int64_t archived_to = 0;
+    bool found = false;
+    rbt_execute(log->db, error, who, "BEGIN IMMEDIATE");
+    if (error->code != SQLITE_OK) return error->code;
+    rbt_log_forget(log, true);
+    if (rbt_log_load(log, error) == SQLITE_OK &&
+        rbt_log_meta_i64(log, "archived_to", &archived_to, &found, error) == SQLITE_OK)
+        read_records(j, error);
+    int64_t last = (int64_t)log->frontier.size - 1;
+    if (error->code == SQLITE_OK && !j->resumed) {
+        j->first_id = archived_to == 0 && !j->has_previous ? 0 : archived_to + 1;
+        if (archived_to < log->pruned_to || archived_to > last)
+            rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: archived_to is damaged", log->name);
+        last_before(log, archived_to + 1, last, cutoff, &j->last_id, error);
+        if (j->last_id <= archived_to) j->last_id = j->first_id - 1; /* not the genesis alone */
+        if (j->last_id - j->first_id >= RBT_SEGMENT_MAX_LINES)
+            j->last_id = j->first_id + RBT_SEGMENT_MAX_LINES - 1;
+    }
+    if (error->code == SQLITE_OK && j->last_id >= j->first_id) {
+        rbt_buffer file = {0};
+        log->logs->connection->segments->name(&file, log->name, j->first_id, j->last_id);
+        rbt_free(j->file);
+        j->file = rbt_buffer_take(&file);
+        if (!j->file) rbt_fail_nomem(error);
+        if (j->last_id > last || j->first_id < 0)
+            rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the plan of a segment is damaged", log->name);
+        rbt_tree_frontier(&j->before, (uint64_t)j->first_id, rbt_log_node, log, error);
+        rbt_tree_root(&j->root, (uint64_t)j->last_id + 1, rbt_log_node, log, error);
+        rbt_tree_inclusion(&j->genesis_proof, 0, (uint64_t)j->last_id + 1, rbt_log_node, log,
+                           error);
+        rbt_execute(
+            log->db, error, who,
+            "INSERT INTO \"%w\".\"%w_segments\"(first_id, last_id, directory, file, status) "
+            "VALUES(%lld, %lld, %Q, %Q, 'planned') ON CONFLICT(first_id) DO UPDATE SET "
+            "directory = excluded.directory",
+            log->schema, log->name, (long long)j->first_id, (long long)j->last_id, j->directory,
+            j->file);
+    }
+    if (error->code == SQLITE_OK) rbt_execute(log->db, error, who, "COMMIT");
+    if (error->code != SQLITE_OK) sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
+    return error->code;
+}
+
+/* The rbt_line_source: genesis, then the rows. */
+static int next_line(void *context, const char **line, size_t *length, rbt_error *error) {
+    job *j = context;
+    rbt_log *log = j->log;
+    if (j->next_id > j->last_id) return SQLITE_DONE;
+    int64_t id = j->next_id++;
+    if (id == 0) {
+        *line = log->genesis;
+        *length = strlen(log->genesis);
+        return SQLITE_ROW;
+    }
+    int code = sqlite3_step(j->rows);
+    bool fits = false;
+    if (code == SQLITE_ROW && sqlite3_column_int64(j->rows, 0) == id) {
+        if (rbt_log_row_leaf(log, j->rows, &fits, error) != SQLITE_OK) return error->code;
+        *line = (const char *)log->leaf.data;
+        *length = log->leaf.length;
+    }
+    if (code != SQLITE_ROW && code != SQLITE_DONE) return rbt_fail_db(error, log->db, who);
+    if (!fits)
+        return rbt_fail(
+            error, SQLITE_CORRUPT_VTAB,
+            "%s: entry %lld is missing or was changed; SELECT * FROM audit_verify('%s') "
+            "tells more",
+            log->name, (long long)id, log->name);
+    return SQLITE_ROW;
+}
+
+static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_summary *summary,
+                         rbt_error *error) {
+    rbt_log *log = j->log;
+    rbt_segment_plan plan = {.who = who,
+                             .directory = j->path,
+                             .name = j->file,
+                             .log = log->name,
+                             .origin = log->origin,
+                             .shape = &log->declaration->shape,
+                             .first_id = j->first_id,
+                             .last_id = j->last_id,
+                             .before = &j->before,
+                             .genesis = log->genesis,
+                             .genesis_proof = &j->genesis_proof,
+                             .previous_manifest = j->has_previous ? j->previous_manifest : NULL,
+                             .signer_secret = signing->secret};
+    memcpy(plan.log_id, log->log_id, sizeof plan.log_id);
+    if (!rbt_verifier_make(&plan.signer, log->origin, signing->public_key))
+        return rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the origin is damaged", log->name);
+    if (log->declaration->retain) {
+        /* From the last entry's time: none of the segment may go before all of it may. */
+        sqlite3_stmt *last = rbt_prepare(
+            log->db, error, who, "SELECT recorded_at FROM \"%w\".\"%w_rows\" WHERE id = %lld",
+            log->schema, log->name, (long long)j->last_id);
+        if (last && sqlite3_step(last) == SQLITE_ROW)
+            plan.retain_until_us =
+                rbt_time_add(sqlite3_column_int64(last, 0), log->declaration->retain_duration);
+        sqlite3_finalize(last);
+    }
+    int64_t first_row = j->first_id > 0 ? j->first_id : 1;
+    if (error->code == SQLITE_OK) j->rows = rbt_log_rows(log, first_row, j->last_id, error);
+    j->next_id = j->first_id;
+    if (j->rows)
+        log->logs->connection->segments->write(&plan, &j->root, next_line, j, summary, error);
+    sqlite3_finalize(j->rows);
+    j->rows = NULL;
+    return error->code;
+}
+
+static void add_segment_detail(rbt_buffer *detail, const job *j,
+                               const rbt_segment_summary *summary) {
+    rbt_buffer_add_text(detail, "{\"file\":");
+    rbt_json_add_string(detail, j->file, strlen(j->file));
+    rbt_buffer_printf(detail, ",\"first_id\":%lld,\"last_id\":%lld,\"rows\":%lld,\"root\":\"",
+                      (long long)j->first_id, (long long)j->last_id, (long long)summary->rows);
+    rbt_buffer_add_hex(detail, summary->root_after.bytes, 32);
+    rbt_buffer_add_text(detail, "\",\"manifest_sha256\":\"");
+    rbt_buffer_add_hex(detail, summary->manifest_sha256, 32);
+    rbt_buffer_add_text(detail, "\"}");
+}
+
+/* Records the file as published, and the event, in one transaction. */
+static int record_segment(job *j, const rbt_segment_summary *summary, rbt_error *error) {
+    rbt_log *log = j->log;
+    rbt_buffer detail = {0};
+    rbt_execute(log->db, error, who, "BEGIN IMMEDIATE");
+    if (error->code != SQLITE_OK) return error->code;
+    rbt_log_forget(log, true);
+    sqlite3_stmt *update = rbt_prepare(
+        log->db, error, who,
+        "UPDATE \"%w\".\"%w_segments\" SET rows = ?1, raw_bytes = ?2, file_bytes = ?3, root = ?4, "
+        "manifest_sha256 = ?5, published_us = ?6, expires_us = ?7, status = 'published' WHERE "
+        "first_id = ?8 AND last_id = ?9 AND status = 'planned'",
+        log->schema, log->name);
+    if (update) {
+        sqlite3_bind_int64(update, 1, summary->rows);
+        sqlite3_bind_int64(update, 2, summary->raw_bytes);
+        sqlite3_bind_int64(update, 3, summary->file_bytes);
+        sqlite3_bind_blob(update, 4, summary->root_after.bytes, 32, SQLITE_STATIC);
+        sqlite3_bind_blob(update, 5, summary->manifest_sha256, 32, SQLITE_STATIC);
+        sqlite3_bind_int64(update, 6, rbt_clock_us());
+        if (summary->retain_until_us) sqlite3_bind_int64(update, 7, summary->retain_until_us);
+        sqlite3_bind_int64(update, 8, j->first_id);
+        sqlite3_bind_int64(update, 9, j->last_id);
+        if (rbt_run(log->db, update, error, who) == SQLITE_OK && sqlite3_changes(log->db) != 1)
+            rbt_fail(error, SQLITE_ERROR,
+                     "%s: the plan of segment %s is gone; was it archived by someone else?", who,
+                     j->file);
+        sqlite3_finalize(update);
+    }
+    rbt_log_meta_set_i64(log, "archived_to", j->last_id, error);
+    if (error->code == SQLITE_OK) {
+        add_segment_detail(&detail, j, summary);
+        rbt_events_add(log->logs->connection, log->schema, "archive", log->name, &detail, who,
+                       error);
+    }
+    rbt_buffer_free(&detail);
+    if (error->code == SQLITE_OK) rbt_execute(log->db, error, who, "COMMIT");
+    if (error->code != SQLITE_OK) sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
+    return error->code;
+}
+
+static int lock_directory(rbt_log *log, const char *directory, rbt_error *error) {
+    rbt_buffer path = {0};
+    int lock = -1;
+    rbt_buffer_printf(&path, "%s/.rustybt-archive.lock", directory);
+    char *text = rbt_buffer_text(&path);
+    if (!text) {
+        rbt_fail_nomem(error);
+    } else if ((lock = rbt_files->open(text, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0) {
+        rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot open %s: %s", who, text, strerror(errno));
+    } else if (rbt_files->lock(lock) != 0) {
+        if (errno == EWOULDBLOCK)
+            rbt_fail(error, SQLITE_BUSY, "%s: another process is archiving %s into %s", who,
+                     log->name, directory);
+        else
+            rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot lock %s: %s", who, text, strerror(errno));
+        rbt_files->close(lock);
+        lock = -1;
+    }
+    rbt_buffer_free(&path);
+    return lock;
+}
+
+/* The cutoff in words, for the report. */
+static void report_nothing(rbt_log *log, int64_t cutoff, rbt_buffer *report) {
+    char time[RBT_TIME_TEXT_SIZE];
+    int64_t hot = (int64_t)log->frontier.size - 1 - log->pruned_to;
+    if (cutoff == INT64_MAX) {
+        rbt_buffer_printf(report, "%s: nothing to archive: all %lld entries are in segments",
+                          log->name, (long long)log->frontier.size - 1);
+        return;
+    }
+    rbt_time_to_text(time, cutoff);
+    rbt_buffer_printf(report,
+                      "%s: nothing to archive: none of %lld hot entries outside segments is "
+                      "recorded before %s",
+                      log->name, (long long)hot, time);
+}
+
+static void report_done(rbt_log *log, int64_t segments, int64_t rows, int64_t raw, int64_t bytes,
+                        const char *last_file, rbt_buffer *report) {
+    rbt_buffer_printf(report, "%s: archived %lld entries in %lld segment%s, %lld bytes as %lld",
+                      log->name, (long long)rows, (long long)segments, segments == 1 ? "" : "s",
+                      (long long)raw, (long long)bytes);
+    if (bytes > 0) rbt_buffer_printf(report, " (%.1f to 1)", (double)raw / (double)bytes);
+    rbt_buffer_printf(report, ": %s", last_file);
+}
+
+static int archive_all(job *j, int64_t cutoff, const rbt_signing_key *signing, rbt_buffer *report,
+                       rbt_error *error) {
+    rbt_log *log = j->log;
+    int64_t segments = 0, rows = 0, raw = 0, bytes = 0;
+    for (;;) {
+        rbt_segment_summary summary = {0};
+        j->resumed = j->has_previous = false;
+        if (plan_segment(j, cutoff, error) != SQLITE_OK) return error->code;
+        if (j->last_id < j->first_id) break;
+        if (write_segment(j, signing, &summary, error) != SQLITE_OK ||
+            record_segment(j, &summary, error) != SQLITE_OK)
+            return error->code;
+        segments++;
+        rows += summary.rows - (summary.first_id == 0);
+        raw += summary.raw_bytes;
+        bytes += summary.file_bytes;
+    }
+    if (segments == 0)
+        report_nothing(log, cutoff, report);
+    else
+        report_done(log, segments, rows, raw, bytes, j->file, report);
+    return SQLITE_OK;
+}
+
+/* The directory to record: the argument, else the declaration's. */
+static const char *choose_directory(rbt_log *log, const char *directory, rbt_error *error) {
+    if (directory && !directory[0])
+        rbt_fail(error, SQLITE_ERROR, "%s: directory must not be empty", who);
+    if (!directory) directory = log->declaration->archive;
+    if (!directory)
+        rbt_fail(error, SQLITE_ERROR,
+                 "%s: %s has no archive='directory'; name one: SELECT audit_archive('%s', "
+                 "'directory')",
+                 who, log->name, log->name);
+    return error->code == SQLITE_OK ? directory : NULL;
+}
+
+static int choose_cutoff(rbt_log *log, int64_t *cutoff, rbt_error *error) {
+    if (*cutoff != INT64_MIN) return SQLITE_OK;
+    if (!log->declaration->archive_after)
+        return rbt_fail(error, SQLITE_ERROR,
+                        "%s: %s has no archive_after; say before when, or 'now' for all: SELECT "
+                        "audit_archive('%s', 'directory', 'now')",
+                        who, log->name, log->name);
+    *cutoff = rbt_time_subtract(rbt_clock_us(), log->declaration->archive_after_duration);
+    return SQLITE_OK;
+}
+
+int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buffer *report,
+                    rbt_error *error) {
+    rbt_connection *connection = log->logs->connection;
+    rbt_buffer path = {0};
+    job *j = NULL;
+    int lock = -1;
+    if (rbt_require_no_transaction(log, who, error) != SQLITE_OK) return error->code;
+    if (!(directory = choose_directory(log, directory, error)) ||
+        choose_cutoff(log, &cutoff, error) != SQLITE_OK)
+        return error->code;
+    const rbt_keys *keys = rbt_connection_keys(connection, who, error);
+    if (!keys) return error->code;
+    const rbt_signing_key *signing = rbt_keys_signing(keys);
+    if (!signing)
+        return rbt_fail(error, SQLITE_ERROR,
+                        "%s: a segment is signed, and there is no key; set RUSTYBT_SIGNING_KEY or "
+                        "RUSTYBT_ENCRYPTION_KEY",
+                        who);
+    rbt_log_directory(&path, log, directory);
+    j = rbt_calloc(sizeof *j);
+    char *opened = rbt_buffer_take(&path);
+    if (!j || !opened) {
+        rbt_fail_nomem(error);
+    } else if (rbt_file_make_directories(who, opened, error) == SQLITE_OK &&
+               (lock = lock_directory(log, opened, error)) >= 0 &&
+               rbt_events_prepare(connection, log->schema, who, error) == SQLITE_OK) {
+        j->log = log;
+        j->directory = directory;
+        j->path = opened;
+        archive_all(j, cutoff, signing, report, error);
+    }
+    if (lock >= 0) rbt_files->close(lock); /* only a lock was on it */
+    if (j) rbt_free(j->file);
+    rbt_free(j);
+    rbt_free(opened);
+    return error->code;
+}

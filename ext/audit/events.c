@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+** See events.h. May call base and crypto, and audit_log through SQL.
+*/
+#include "events.h"
+
+#include "../base/sql_util.h"
+#include "../crypto/keys.h"
+
+int rbt_events_prepare(rbt_connection *connection, const char *schema, const char *who,
+                       rbt_error *error) {
+    bool present = false;
+    sqlite3_stmt *lookup =
+        rbt_prepare(connection->db, error, who,
+                    "SELECT sql LIKE 'create virtual table%%using%%audit_log%%' "
+                    "FROM \"%w\".sqlite_schema WHERE name = '" RBT_EVENTS_LOG "'",
+                    schema);
+    if (!lookup) return error->code;
+    if (sqlite3_step(lookup) == SQLITE_ROW) {
+        present = true;
+        if (!sqlite3_column_int(lookup, 0))
+            rbt_fail(error, SQLITE_ERROR, "%s: %s exists and is not an audit log", who,
+                     RBT_EVENTS_LOG);
+    }
+    if (sqlite3_finalize(lookup) != SQLITE_OK) rbt_fail_db(error, connection->db, who);
+    if (present || error->code != SQLITE_OK) return error->code;
+    const rbt_keys *keys = rbt_connection_keys(connection, who, error);
+    if (!keys) return error->code;
+    return rbt_execute(connection->db, error, who,
+                       "CREATE VIRTUAL TABLE \"%w\"." RBT_EVENTS_LOG
+                       " USING audit_log(action TEXT NOT NULL, log TEXT NOT NULL, detail JSON NOT "
+                       "NULL, INDEX(log)%s)",
+                       schema, rbt_keys_count(keys) > 0 ? "" : ", seal=no");
+}
+
+int rbt_events_add(rbt_connection *connection, const char *schema, const char *action,
+                   const char *log, rbt_buffer *detail, const char *who, rbt_error *error) {
+    char *text = rbt_buffer_text(detail);
+    if (!text) return rbt_fail_nomem(error);
+    sqlite3_stmt *insert = rbt_prepare(
+        connection->db, error, who,
+        "INSERT INTO \"%w\"." RBT_EVENTS_LOG "(action, log, detail) VALUES(?1, ?2, ?3)", schema);
+    if (!insert) return error->code;
+    sqlite3_bind_text(insert, 1, action, -1, SQLITE_STATIC);
+    sqlite3_bind_text(insert, 2, log, -1, SQLITE_STATIC);
+    sqlite3_bind_text(insert, 3, text, -1, SQLITE_STATIC);
+    rbt_run(connection->db, insert, error, who);
+    sqlite3_finalize(insert);
+    return error->code;
+}

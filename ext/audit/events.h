@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+** rustybt_events, the log of what is done to logs and keys (DESIGN §6, Events): action, log, detail as
+** JSON. One a database, made on first need; it never expires. */
+#ifndef RBT_AUDIT_EVENTS_H
+#define RBT_AUDIT_EVENTS_H
+
+#include "../base/buffer.h"
+#include "../base/connection.h"
+#include "../base/error.h"
+
+#define RBT_EVENTS_LOG "rustybt_events"
+
+/* Makes the log in that schema unless it is there: sealed when the ring has a key. */
+int rbt_events_prepare(rbt_connection *connection, const char *schema, const char *who,
+                       rbt_error *error);
+
+/* Appends an event to the log that rbt_events_prepare made, in the caller's transaction. detail: a JSON
+** object. */
+int rbt_events_add(rbt_connection *connection, const char *schema, const char *action,
+                   const char *log, rbt_buffer *detail, const char *who, rbt_error *error);
+
+#endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT
+** See log_cold.h. May call base, audit, and the segment store.
+*/
+#include "log_cold.h"
+
+#include "../base/memory.h"
+#include "../base/sql_util.h"
+#include "log_paths.h"
+#include "trust.h"
+
+/* One comparison that a cold entry must pass. */
+typedef struct cold_term {
+    int column; /* as SQLite numbers them */
+    int op;
+    rbt_value value;
+} cold_term;
+
+typedef struct cold_segment {
+    int64_t first_id, last_id;
+    char *path;
+    uint8_t manifest_sha256[32];
+} cold_segment;
+
+struct rbt_cold {
+    rbt_log *log;
+    int64_t up_to; /* ids above are hot */
+    bool descending;
+    uint64_t wanted;
+    cold_term *terms;
+    size_t term_count;
+    rbt_zone_term *zones;
+    size_t zone_count;
+    cold_segment *segments;
+    size_t segment_count, next_segment;
+    rbt_segment_scan *scan;
+    rbt_verifier *verifiers;
+    size_t verifier_count;
+};
+
+static rbt_value from_sql(sqlite3_value *value) {
+    static const uint8_t nothing[1] = {0};
+    rbt_value out = {RBT_NULL, 0, 0, nothing, 0};
+    switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER:
+        out.kind = RBT_INTEGER;
+        out.integer = sqlite3_value_int64(value);
+        break;
+    case SQLITE_FLOAT:
+        out.kind = RBT_REAL;
+        out.real = sqlite3_value_double(value);
+        break;
+    case SQLITE_TEXT:
+        out.kind = RBT_TEXT;
+        out.data = sqlite3_value_text(value);
+        out.length = (size_t)sqlite3_value_bytes(value);
+        break;
+    case SQLITE_BLOB:
+        out.kind = RBT_BLOB;
+        out.data = sqlite3_value_blob(value);
+        out.length = (size_t)sqlite3_value_bytes(value);
+        break;
+    default:
+        break;
+    }
+    if (!out.data) out.data = nothing;
+    return out;
+}
+
+/* Applies the affinity that SQLite would apply to the right-hand side (sqlite.org/datatype3.html §4.2):
+** hot rows are compared by SQLite itself, and cold ones must answer alike. */
+static rbt_value with_affinity(const rbt_log *log, int column, sqlite3_value *value) {
+    rbt_column_type type =
+        column < RBT_LOG_COLUMN_FIRST
+            ? RBT_COLUMN_INTEGER
+            : log->declaration->shape.columns[column - RBT_LOG_COLUMN_FIRST].type;
+    int stored = sqlite3_value_type(value);
+    if ((type == RBT_COLUMN_INTEGER || type == RBT_COLUMN_REAL) && stored == SQLITE_TEXT)
+        sqlite3_value_numeric_type(value);
+    if ((type == RBT_COLUMN_TEXT || type == RBT_COLUMN_JSON) &&
+        (stored == SQLITE_INTEGER || stored == SQLITE_FLOAT)) {
+        rbt_value out = {RBT_TEXT, 0, 0, sqlite3_value_text(value), 0};
+        out.length = (size_t)sqlite3_value_bytes(value);
+        return out;
+    }
+    return from_sql(value);
+}
+
+static int compare_numbers(const rbt_value *a, const rbt_value *b) {
+    if (a->kind == RBT_INTEGER && b->kind == RBT_INTEGER)
+        return (a->integer > b->integer) - (a->integer < b->integer);
+    if (a->kind == RBT_REAL && b->kind == RBT_REAL)
+        return (a->real > b->real) - (a->real < b->real);
+    if (a->kind == RBT_REAL) return -compare_numbers(b, a);
+    /* integer against double, exactly, as sqlite3IntFloatCompare does */
+    if (b->real < -9223372036854775808.0) return 1;
+    if (b->real >= 9223372036854775808.0) return -1;
+    int64_t truncated = (int64_t)b->real;
+    if (a->integer != truncated) return a->integer < truncated ? -1 : 1;
+    double fraction = b->real - (double)truncated;
+    return (fraction < 0) - (fraction > 0);
+}
+
+static int storage_class(rbt_value_kind kind) {
+    switch (kind) {
+    case RBT_NULL:
+        return 0;
+    case RBT_INTEGER:
+    case RBT_REAL:
+        return 1;
+    case RBT_TEXT:
+        return 2;
+    case RBT_BLOB:
+        break;
+    }
+    return 3;
+}
+
+/* SQLite's order: NULL, numbers, TEXT (BINARY), BLOB. */
+static int compare_values(const rbt_value *a, const rbt_value *b) {
+    int class_a = storage_class(a->kind), class_b = storage_class(b->kind);
+    if (class_a != class_b) return class_a < class_b ? -1 : 1;
+    if (class_a == 0) return 0;
+    if (class_a == 1) return compare_numbers(a, b);
+    size_t shorter = a->length < b->length ? a->length : b->length;
+    int order = shorter ? memcmp(a->data, b->data, shorter) : 0;
+    return order ? order : (a->length > b->length) - (a->length < b->length);
+}
+
+static bool meets(const rbt_value *value, int op, const rbt_value *right) {
+    if (op == SQLITE_INDEX_CONSTRAINT_ISNULL) return value->kind == RBT_NULL;
+    if (op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) return value->kind != RBT_NULL;
+    int order = compare_values(value, right);
+    if (op == SQLITE_INDEX_CONSTRAINT_IS) return order == 0;
+    if (op == SQLITE_INDEX_CONSTRAINT_ISNOT) return order != 0;
+    if (value->kind == RBT_NULL || right->kind == RBT_NULL) return false;
+    switch (op) {
+    case SQLITE_INDEX_CONSTRAINT_EQ:
+        return order == 0;
+    case SQLITE_INDEX_CONSTRAINT_NE:
+        return order != 0;
+    case SQLITE_INDEX_CONSTRAINT_LT:
+        return order < 0;
+    case SQLITE_INDEX_CONSTRAINT_LE:
+        return order <= 0;
+    case SQLITE_INDEX_CONSTRAINT_GT:
+        return order > 0;
+    default:
+        return order >= 0;
+    }
+}
+
+static bool leaf_meets(const rbt_cold *cold, const rbt_leaf *leaf) {
+    for (size_t i = 0; i < cold->term_count; i++) {
+        const cold_term *term = &cold->terms[i];
+        rbt_value number = {RBT_INTEGER, 0, 0, NULL, 0};
+        const rbt_value *value = &number;
+        if (term->column == RBT_LOG_COLUMN_ID)
+            number.integer = leaf->id;
+        else if (term->column == RBT_LOG_COLUMN_RECORDED_AT)
+            number.integer = leaf->recorded_at;
+        else
+            value = &leaf->values[term->column - RBT_LOG_COLUMN_FIRST];
+        if (!meets(value, term->op, &term->value)) return false;
+    }
+    return true;
+}
+
+/* What a frame's zone map can answer. */
+static bool zone_compare(int op, rbt_compare *compare) {
+    switch (op) {
+    case SQLITE_INDEX_CONSTRAINT_EQ:
+    case SQLITE_INDEX_CONSTRAINT_IS:
+        *compare = RBT_EQ;
+        return true;
+    case SQLITE_INDEX_CONSTRAINT_LT:
+        *compare = RBT_LT;
+        return true;
+    case SQLITE_INDEX_CONSTRAINT_LE:
+        *compare = RBT_LE;
+        return true;
+    case SQLITE_INDEX_CONSTRAINT_GT:
+        *compare = RBT_GT;
+        return true;
+    case SQLITE_INDEX_CONSTRAINT_GE:
+        *compare = RBT_GE;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static uint64_t leaf_bit(int column) {
+    int index = column - RBT_LOG_COLUMN_FIRST;
+    return (uint64_t)1 << (index < 63 ? index : 63);
+}
+
+static int take_terms(rbt_cold *cold, const rbt_query *query, sqlite3_value **arguments,
+                      rbt_error *error) {
+    cold->terms = rbt_calloc((query->term_count + 1) * sizeof *cold->terms);
+    cold->zones = rbt_calloc((query->term_count + 1) * sizeof *cold->zones);
+    if (!cold->terms || !cold->zones) return rbt_fail_nomem(error);
+    for (size_t i = 0; i < query->term_count; i++) {
+        cold_term *term = &cold->terms[cold->term_count++];
+        rbt_compare compare;
+        term->column = query->terms[i].column;
+        term->op = query->terms[i].op;
+        term->value = with_affinity(cold->log, term->column, arguments[i]);
+        if (term->value.kind == RBT_TEXT && !term->value.data) return rbt_fail_nomem(error);
+        if (term->column >= RBT_LOG_COLUMN_FIRST) cold->wanted |= leaf_bit(term->column);
+        bool comparable = term->value.kind == RBT_INTEGER || term->value.kind == RBT_REAL ||
+                          term->value.kind == RBT_TEXT;
+        if (comparable && zone_compare(term->op, &compare))
+            cold->zones[cold->zone_count++] =
+                (rbt_zone_term){term->column - RBT_LOG_COLUMN_FIRST, compare, term->value};
+    }
+    return SQLITE_OK;
+}
+
+/* colUsed without id and recorded_at, as rbt_leaf_parse counts: bit 63 for all columns from there on. */
+static uint64_t wanted_columns(const rbt_log *log, uint64_t used) {
+    uint64_t wanted = 0;
+    for (size_t i = 0; i < log->declaration->shape.count; i++) {
+        size_t column = i + RBT_LOG_COLUMN_FIRST;
+        if (used >> (column < 63 ? column : 63) & 1) wanted |= leaf_bit((int)column);
+    }
+    return wanted;
+}
+
+static bool read_segment(cold_segment *segment, rbt_log *log, sqlite3_stmt *row, rbt_error *error) {
+    rbt_buffer path = {0};
+    const char *directory = (const char *)sqlite3_column_text(row, 2);
+    const char *file = (const char *)sqlite3_column_text(row, 3);
+    const void *manifest = sqlite3_column_blob(row, 4);
+    segment->first_id = sqlite3_column_int64(row, 0);
+    segment->last_id = sqlite3_column_int64(row, 1);
+    if (!directory || !file || !rbt_log_file_name_valid(file) || !manifest ||
+        sqlite3_column_bytes(row, 4) != 32) {
+        rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the record of segment %lld is damaged", log->name,
+                 (long long)segment->first_id);
+        return false;
+    }
+    memcpy(segment->manifest_sha256, manifest, 32);
+    rbt_log_segment_path(&path, log, directory, file);
+    segment->path = rbt_buffer_take(&path);
+    if (!segment->path) rbt_fail_nomem(error);
+    return segment->path != NULL;
+}
+
+/* The segments that hold 1 … up_to, checked for gaps. */
+static int take_segments(rbt_cold *cold, rbt_error *error) {
+    rbt_log *log = cold->log;
+    int64_t covered = 0;
+    sqlite3_stmt *rows = rbt_prepare(log->db, error, log->name,
+                                     "SELECT first_id, last_id, directory, file, manifest_sha256 "
+                                     "FROM \"%w\".\"%w_segments\" WHERE status = 'published' AND "
+                                     "first_id <= %lld ORDER BY first_id",
+                                     log->schema, log->name, (long long)cold->up_to);
+    if (!rows) return error->code;
+    while (error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
+        cold_segment *segments =
+            rbt_realloc(cold->segments, (cold->segment_count + 1) * sizeof *segments);
+        if (!segments) {
+            rbt_fail_nomem(error);
+            break;
+        }
+        cold->segments = segments;
+        cold_segment *segment = &segments[cold->segment_count];
+        memset(segment, 0, sizeof *segment);
+        if (!read_segment(segment, log, rows, error)) break;
+        cold->segment_count++;
+        int64_t expected = cold->segment_count == 1 ? 0 : covered + 1;
+        if (segment->first_id != expected || segment->last_id < segment->first_id) break;
+        covered = segment->last_id;
+    }
+    if (sqlite3_finalize(rows) != SQLITE_OK && error->code == SQLITE_OK)
+        return rbt_fail_db(error, log->db, log->name);
+    if (error->code == SQLITE_OK && covered < cold->up_to)
+        rbt_fail(error, SQLITE_CORRUPT_VTAB,
+                 "%s: entries after %lld were pruned, but no segment of them is recorded",
+                 log->name, (long long)covered);
+    return error->code;
+}
+
+int rbt_cold_open(rbt_cold **out, rbt_log *log, const rbt_query *query, sqlite3_value **arguments,
+                  rbt_error *error) {
+    rbt_cold *cold = rbt_calloc(sizeof *cold);
+    if (!cold) return rbt_fail_nomem(error);
+    cold->log = log;
+    cold->up_to = log->pruned_to;
+    cold->descending = query->flags & RBT_PLAN_DESCENDING;
+    cold->wanted = wanted_columns(log, query->used);
+    if (!log->logs->connection->segments)
+        rbt_fail(error, SQLITE_ERROR, "%s: this build cannot read segments", log->name);
+    else if (take_terms(cold, query, arguments, error) == SQLITE_OK &&
+             take_segments(cold, error) == SQLITE_OK)
+        rbt_trusted_verifiers(log->logs->connection, NULL, log->origin, log->name, &cold->verifiers,
+                              &cold->verifier_count, error);
+    if (error->code != SQLITE_OK) {
+        rbt_cold_close(cold);
+        return error->code;
+    }
+    *out = cold;
+    return SQLITE_OK;
+}
+
+/* False when the terms on id leave nothing of the segment. */
+static bool segment_may_match(const rbt_cold *cold, const cold_segment *segment) {
+    for (size_t i = 0; i < cold->term_count; i++) {
+        const cold_term *term = &cold->terms[i];
+        if (term->column != RBT_LOG_COLUMN_ID) continue;
+        rbt_value first = {RBT_INTEGER, segment->first_id, 0, NULL, 0};
+        rbt_value last = {RBT_INTEGER, segment->last_id, 0, NULL, 0};
+        rbt_compare compare;
+        if (!zone_compare(term->op, &compare) || term->value.kind == RBT_NULL) continue;
+        bool may = true;
+        switch (compare) {
+        case RBT_EQ:
+            may = compare_values(&first, &term->value) <= 0 &&
+                  compare_values(&last, &term->value) >= 0;
+            break;
+        case RBT_LT:
+            may = compare_values(&first, &term->value) < 0;
+            break;
+        case RBT_LE:
+            may = compare_values(&first, &term->value) <= 0;
+            break;
+        case RBT_GT:
+            may = compare_values(&last, &term->value) > 0;
+            break;
+        case RBT_GE:
+            may = compare_values(&last, &term->value) >= 0;
+            break;
+        }
+        if (!may) return false;
+    }
+    return true;
+}
+
+static int open_next(rbt_cold *cold, rbt_error *error) {
+    const rbt_segment_store *store = cold->log->logs->connection->segments;
+    while (cold->next_segment < cold->segment_count) {
+        size_t position = cold->next_segment++;
+        if (cold->descending) position = cold->segment_count - 1 - position;
+        const cold_segment *segment = &cold->segments[position];
+        if (!segment_may_match(cold, segment)) continue;
+        if (store->scan_open(&cold->scan, segment->path, cold->verifiers, cold->verifier_count,
+                             segment->manifest_sha256, cold->log->log_id,
+                             &cold->log->declaration->shape, cold->wanted, cold->zones,
+                             cold->zone_count, cold->descending, error) != SQLITE_OK)
+            return error->code;
+        return SQLITE_ROW;
+    }
+    return SQLITE_DONE;
+}
+
+int rbt_cold_next(rbt_cold *cold, const rbt_leaf **leaf, rbt_error *error) {
+    const rbt_segment_store *store = cold->log->logs->connection->segments;
+    for (;;) {
+        if (!cold->scan) {
+            int code = open_next(cold, error);
+            if (code != SQLITE_ROW) return code;
+        }
+        const char *line;
+        size_t length;
+        int code = store->scan_next(cold->scan, leaf, &line, &length, error);
+        if (code == SQLITE_DONE) {
+            store->scan_close(cold->scan);
+            cold->scan = NULL;
+        } else if (code != SQLITE_ROW) {
+            return code;
+        } else if ((*leaf)->id <= cold->up_to && leaf_meets(cold, *leaf)) {
+            return SQLITE_ROW;
+        }
+    }
+}
+
+void rbt_cold_close(rbt_cold *cold) {
+    if (!cold) return;
+    if (cold->scan) cold->log->logs->connection->segments->scan_close(cold->scan);
+    for (size_t i = 0; i < cold->segment_count; i++)
+        rbt_free(cold->segments[i].path);
+    rbt_free(cold->segments);
+    rbt_free(cold->terms);
+    rbt_free(cold->zones);
+    rbt_free(cold->verifiers);
+    rbt_free(cold);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+** Stored rows as leaves: what verification hashes and the archive writes. */
+#ifndef RBT_AUDIT_LOG_ROWS_H
+#define RBT_AUDIT_LOG_ROWS_H
+
+#include "log_state.h"
+
+/* SELECT of all columns of rows first … last, by id. Finalize it. NULL on failure. */
+sqlite3_stmt *rbt_log_rows(rbt_log *log, int64_t first, int64_t last, rbt_error *error);
+
+/* The row in hand as a leaf, in log->leaf. *fits is false (and the leaf empty) when the row is nothing
+** that an append could have written: a wrong type, invalid text, too long. */
+int rbt_log_row_leaf(rbt_log *log, sqlite3_stmt *row, bool *fits, rbt_error *error);
+
+/* Entry `id` as a leaf, appended to out: the genesis for 0, a stored row, or a line of a segment. *found
+** is false when the log has no such entry. The caller holds the snapshot. */
+int rbt_log_leaf(rbt_log *log, int64_t id, rbt_buffer *out, bool *found, rbt_error *error);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+** Verification of a log: every row, the tree, the seal, the schema behind it and every segment, each
+** problem named (DESIGN §6, Verification). */
+#ifndef RBT_AUDIT_LOG_VERIFY_H
+#define RBT_AUDIT_LOG_VERIFY_H
+
+#include "log_state.h"
+
+/* level: "error" or "info"; id: the entry, or -1; detail: a sentence. */
+typedef void (*rbt_finding_sink)(void *context, const char *level, const char *kind, int64_t id,
+                                 const char *detail);
+
+typedef struct rbt_verification {
+    rbt_log *log;
+    rbt_finding_sink sink;
+    void *context;
+    int64_t problems; /* error findings so far */
+} rbt_verification;
+
+/* Verifies the log as one snapshot. checkpoint: a signed note that the log must extend, or NULL; vkeys:
+** whom to trust, or NULL (audit/trust.h). An intact log gives one "info" finding of kind "verified" and
+** none of level "error". Returns an error only when the verification itself could not be done. */
+int rbt_log_verify(rbt_verification *verification, const char *checkpoint, const char *vkeys,
+                   rbt_error *error);
+
+/* Reports a finding of level error. */
+void rbt_problem(rbt_verification *verification, const char *kind, int64_t id, const char *format,
+                 ...);
+
+/* The part in log_schema_check.c: tables, indexes and triggers against what the declaration gives,
+** foreign triggers, and SQLite's integrity_check of the rows. */
+int rbt_log_check_schema(rbt_verification *verification, rbt_error *error);
+
+/* The part in log_segment_check.c: the recorded segments, their files, and their chain of roots. cold:
+** OUT number of segments. */
+int rbt_log_check_segments(rbt_verification *verification, const char *vkeys, int64_t *segments,
+                           rbt_error *error);
+
+#endif

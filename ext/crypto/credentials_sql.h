@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+** The SQL functions of encrypted credentials: encrypt, decrypt, fernet_encrypt, fernet_decrypt,
+** token_info. */
+#ifndef RBT_CRYPTO_CREDENTIALS_SQL_H
+#define RBT_CRYPTO_CREDENTIALS_SQL_H
+
+#include "../base/registry.h"
+#include "token.h"
+
+/* Ends with a row whose name is NULL. */
+extern const rbt_function rbt_credential_functions[];
+
+/* Arguments that key_rotate (keys_sql.h) shares with the functions here. All return SQLITE_OK or the
+** error's code; what they give is borrowed and lives as long as the values. */
+
+/* The context at arguments[index], if there are that many: non-empty TEXT, UTF-8, without NUL. An
+** empty one is refused, not taken for none: it comes from a mistake ('' || NULL and the like), and
+** would leave the token tied to nothing. */
+int rbt_place_argument(rbt_place *place, int argument_count, sqlite3_value **arguments, int index,
+                       const char *who, rbt_error *error);
+
+/* Bytes of a token or plaintext: BLOB as it is, TEXT as UTF-8, whole, NULs included. Other types are
+** refused in the words "<who>: <what> must be TEXT or BLOB, not INTEGER". */
+int rbt_bytes_argument(const uint8_t **bytes, size_t *length, sqlite3_value *value,
+                       const char *what, const char *who, rbt_error *error);
+
+#endif

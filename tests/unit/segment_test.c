@@ -1,0 +1,742 @@
+/* SPDX-License-Identifier: MIT
+** Segments: what is written comes back through `zstd -dc` and through scans, whatever is changed in the
+** file is found, and nothing half-written is ever published. */
+#define XXH_INLINE_ALL
+#include "archive/manifest.h"
+#include "archive/seek_table.h"
+#include "archive/store.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "crypto/hash.h"
+#include "tap.h"
+#include <dirent.h>
+#include <errno.h>
+#include <sodium.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+enum { ENTRIES = 300000, CUT = 200000, LEVELS = 20 };
+static const rbt_segment_store *store = &rbt_archive_store;
+static const char genesis[] =
+    "{\"id\":0,\"recorded_at\":1700000000000000,\"rustybt_log\":1,\"log_id\":"
+    "\"000102030405060708090a0b0c0d0e0f\",\"origin\":\"example.com/audit\",\"sealed\":true,"
+    "\"arguments\":[]}";
+
+static char directory[] = "/tmp/rustybt-segment-XXXXXX";
+static rbt_leaf_shape shape;
+static rbt_hash *levels[LEVELS]; /* every perfect node of the tree of 0 … ENTRIES */
+static rbt_verifier signer, stranger;
+static uint8_t secret[64], strange_secret[64];
+
+static rbt_error no_error;
+
+/* ---- A log whose every line follows from its id ---- */
+
+static void make_line(rbt_buffer *out, int64_t id) {
+    static const char *const venues[] = {"binance", "bybit", "kraken \"pro\""};
+    rbt_buffer_clear(out);
+    if (id == 0) {
+        rbt_buffer_add_text(out, genesis);
+        return;
+    }
+    char order[40], data[80];
+    snprintf(order, sizeof order, "order-%08lld", (long long)(id * 7919 % 1000003));
+    snprintf(data, sizeof data, "{\"seq\":%lld,\"tags\":[\"a\",\"}\"]}", (long long)id);
+    const char *venue = venues[id / 100000 % 3];
+    rbt_value values[5] = {
+        {.kind = RBT_TEXT, .data = (const uint8_t *)order, .length = strlen(order)},
+        {.kind = RBT_TEXT, .data = (const uint8_t *)venue, .length = strlen(venue)},
+        {.kind = id % 10 ? RBT_INTEGER : RBT_NULL, .integer = id / 10},
+        {.kind = RBT_REAL, .real = (double)id / 4},
+        {.kind = RBT_TEXT, .data = (const uint8_t *)data, .length = strlen(data)}};
+    if (rbt_leaf_write(out, &shape, "orders", id, 1700000000000000 + id * 1000, NULL, values,
+                       &no_error))
+        abort();
+}
+
+static void make_tree(void) {
+    rbt_buffer line = {0};
+    for (size_t level = 0; level < LEVELS; level++)
+        levels[level] = malloc((((size_t)ENTRIES + 1) >> level) * sizeof(rbt_hash) + 1);
+    for (int64_t id = 0; id <= ENTRIES; id++) {
+        make_line(&line, id);
+        rbt_leaf_hash(&levels[0][id], line.data, line.length);
+        size_t index = (size_t)id;
+        for (size_t level = 0; level + 1 < LEVELS && (index & 1); level++, index >>= 1)
+            rbt_node_hash(&levels[level + 1][index >> 1], &levels[level][index - 1],
+                          &levels[level][index]);
+    }
+    rbt_buffer_free(&line);
+}
+
+static int read_node(void *context, unsigned level, uint64_t index, rbt_hash *out,
+                     rbt_error *error) {
+    (void)context, (void)error;
+    *out = levels[level][index];
+    return SQLITE_OK;
+}
+
+typedef struct source {
+    int64_t next, last;
+    int64_t wrong_id, skip_id; /* an entry that comes changed, or not at all; 0: none */
+    rbt_buffer line;
+} source;
+
+static int next_line(void *context, const char **line, size_t *length, rbt_error *error) {
+    source *s = context;
+    (void)error;
+    if (s->next == s->skip_id && s->skip_id) s->next++;
+    if (s->next > s->last) return SQLITE_DONE;
+    make_line(&s->line, s->next);
+    if (s->next == s->wrong_id && s->wrong_id) {
+        char *venue = memmem(s->line.data, s->line.length, "binance", 7);
+        if (!venue) abort();
+        memcpy(venue, "binanze", 7);
+    }
+    s->next++;
+    *line = (const char *)s->line.data;
+    *length = s->line.length;
+    return SQLITE_ROW;
+}
+
+typedef struct made {
+    rbt_segment_plan plan;
+    rbt_frontier before;
+    rbt_proof proof;
+    rbt_hash root;
+    char name[100], path[200];
+    rbt_segment_summary summary;
+    rbt_error error;
+    int code;
+} made;
+
+static void prepare(made *m, int64_t first, int64_t last) {
+    rbt_buffer name = {0};
+    store->name(&name, "orders", first, last);
+    snprintf(m->name, sizeof m->name, "%s", rbt_buffer_text(&name));
+    snprintf(m->path, sizeof m->path, "%s/%s", directory, m->name);
+    rbt_buffer_free(&name);
+    uint64_t size = (uint64_t)last + 1;
+    rbt_tree_frontier(&m->before, (uint64_t)first, read_node, NULL, &no_error);
+    rbt_tree_inclusion(&m->proof, 0, size, read_node, NULL, &no_error);
+    rbt_tree_root(&m->root, size, read_node, NULL, &no_error);
+    m->plan = (rbt_segment_plan){.who = "audit_archive",
+                                 .directory = directory,
+                                 .name = m->name,
+                                 .log = "orders",
+                                 .origin = "example.com/audit",
+                                 .shape = &shape,
+                                 .first_id = first,
+                                 .last_id = last,
+                                 .before = &m->before,
+                                 .genesis = genesis,
+                                 .genesis_proof = &m->proof,
+                                 .level = 1,
+                                 .signer = signer,
+                                 .signer_secret = secret};
+    for (int i = 0; i < 16; i++)
+        m->plan.log_id[i] = (uint8_t)i;
+}
+
+static int write_from(made *m, source *s) {
+    rbt_error_clear(&m->error);
+    s->next = m->plan.first_id;
+    if (!s->last) s->last = m->plan.last_id;
+    m->code = store->write(&m->plan, &m->root, next_line, s, &m->summary, &m->error);
+    rbt_buffer_free(&s->line);
+    return m->code;
+}
+
+static void make(made *m, int64_t first, int64_t last) {
+    source s = {0};
+    memset(m, 0, sizeof *m);
+    prepare(m, first, last);
+    write_from(m, &s);
+}
+
+/* ---- Files and problems ---- */
+
+static rbt_buffer slurp(const char *path) {
+    rbt_buffer bytes = {0};
+    if (rbt_file_read_whole("test", path, (size_t)1 << 30, &bytes, &no_error)) abort();
+    return bytes;
+}
+
+static void spill(const char *path, const void *bytes, size_t length) {
+    unlink(path);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(bytes, 1, length, file) != length || fclose(file) != 0) abort();
+}
+
+typedef struct found {
+    int64_t count;
+    int64_t id;
+    char kinds[200];
+    char first[400];
+} found;
+
+static void note_problem(void *context, const char *kind, int64_t id, const char *detail) {
+    found *f = context;
+    size_t used = strlen(f->kinds);
+    if (f->count++ == 0) {
+        f->id = id;
+        const char *sentence = strstr(detail, ": ");
+        snprintf(f->first, sizeof f->first, "%s", sentence ? sentence + 2 : detail);
+    }
+    if (!strstr(f->kinds, kind))
+        snprintf(f->kinds + used, sizeof f->kinds - used, "%s%s", used ? " " : "", kind);
+}
+
+static found check_with(const char *path, const rbt_verifier *verifier, size_t count) {
+    found f = {0};
+    rbt_error error = {0};
+    rbt_segment_summary summary;
+    int64_t problems;
+    int code = store->verify(path, verifier, count, note_problem, &f, &summary, &problems, &error);
+    if (code != SQLITE_OK || problems != f.count) {
+        printf("# verify: %s\n", error.message);
+        abort();
+    }
+    return f;
+}
+
+static found check_bytes(const void *bytes, size_t length) {
+    char path[200];
+    snprintf(path, sizeof path, "%s/tampered", directory);
+    spill(path, bytes, length);
+    return check_with(path, &signer, 1);
+}
+
+/* How many files there are whose name ends so. */
+static int count_files(const char *end) {
+    DIR *listing = opendir(directory);
+    int count = 0;
+    for (struct dirent *entry; (entry = readdir(listing));) {
+        size_t length = strlen(entry->d_name), end_length = strlen(end);
+        count += length >= end_length && strcmp(entry->d_name + length - end_length, end) == 0;
+    }
+    closedir(listing);
+    return count;
+}
+
+/* ---- Checks ---- */
+
+static void check_names(void) {
+    rbt_buffer name = {0};
+    store->name(&name, ".a/b ü", 1, 256);
+    is_text(rbt_buffer_text(&name), "%2Ea%2Fb%20%C3%BC-000000000001-000000000256.jsonl.zst",
+            "bytes that file names should not have are written %XX");
+    rbt_buffer_free(&name);
+}
+
+static void check_zstd_gives_lines_back(const made *m) {
+    char command[300];
+    snprintf(command, sizeof command, "zstd -dc '%s'", m->path);
+    FILE *pipe = popen(command, "r");
+    rbt_buffer line = {0};
+    char got[1000];
+    int same = pipe != NULL;
+    for (int64_t id = m->plan.first_id; same && id <= m->plan.last_id; id++) {
+        make_line(&line, id);
+        same = fgets(got, sizeof got, pipe) && strlen(got) == line.length + 1 &&
+               got[line.length] == '\n' && memcmp(got, line.data, line.length) == 0;
+    }
+    ok(same && fgetc(pipe) == EOF, "zstd -dc gives back the genesis and all lines");
+    is_int(pclose(pipe), 0, "and is content with the file");
+    rbt_buffer_free(&line);
+}
+
+static void check_golden_manifest(void) {
+    static const rbt_manifest_frame frame = {.offset = 0,
+                                             .size = 99,
+                                             .raw = 120,
+                                             .rows = 2,
+                                             .first_id = 0,
+                                             .last_id = 1,
+                                             .xxh3 = 0x0123456789abcdef,
+                                             .zones_length = 33};
+    static const char zones[] = "{\"recorded_at\":{\"min\":1,\"max\":1}}";
+    rbt_leaf_shape small = {.salted = true};
+    rbt_frontier before = {0};
+    rbt_proof proof = {.count = 1};
+    rbt_buffer zone_text = {0}, out = {0};
+    rbt_segment_plan plan = {.log = "o\"1",
+                             .origin = "example.com/audit",
+                             .shape = &small,
+                             .first_id = 0,
+                             .last_id = 1,
+                             .before = &before,
+                             .genesis = "{\"id\":0}",
+                             .genesis_proof = &proof,
+                             .checkpoint = "note\n",
+                             .retain_until_us = 5,
+                             .signer = signer};
+    rbt_manifest_facts facts = {.first_recorded_at = 1,
+                                .last_recorded_at = 1,
+                                .rows = 2,
+                                .raw_bytes = 120,
+                                .data_bytes = 99,
+                                .frames = &frame,
+                                .frame_count = 1,
+                                .zones = &zone_text};
+    rbt_leaf_shape_add(&small, "a", 1, RBT_COLUMN_JSON, &no_error);
+    rbt_buffer_add(&zone_text, zones, strlen(zones));
+    rbt_manifest_write(&out, &plan, &facts);
+#define NO_HASH "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\""
+    is_text(rbt_buffer_text(&out),
+            "{\"format\":\"rustybt-segment-v1\",\"log\":\"o\\\"1\",\"log_id\":"
+            "\"00000000000000000000000000000000\",\"origin\":\"example.com/audit\",\"columns\":"
+            "[{\"name\":\"a\",\"type\":\"JSON\"}],\"salted\":true,\"first_id\":0,\"last_id\":1,"
+            "\"first_recorded_at\":1,\"last_recorded_at\":1,\"rows\":2,\"raw_bytes\":120,"
+            "\"data_bytes\":99,\"frontier_before\":[],\"root_before\":" NO_HASH
+            ",\"root_after\":" NO_HASH ",\"genesis\":\"{\\\"id\\\":0}\",\"genesis_proof\":[" NO_HASH
+            "],\"checkpoint\":\"note\\n\",\"data_sha256\":" NO_HASH
+            ",\"previous_manifest_sha256\":null,\"signer_key_id\":\"29b87bfc\",\"retain_until\":5,"
+            "\"frames\":[{\"offset\":0,\"size\":99,\"raw\":120,\"rows\":2,\"first_id\":0,"
+            "\"last_id\":1,\"xxh3\":\"0123456789abcdef\",\"sha256\":" NO_HASH
+            ",\"zones\":{\"recorded_at\":{\"min\":1,\"max\":1}}}]}",
+            "a manifest has its members in the documented order and form");
+    rbt_manifest parsed = {0};
+    rbt_error error = {0};
+    ok(rbt_manifest_parse(&parsed, (char *)out.data, out.length, &error) == SQLITE_OK &&
+           parsed.rows == 2 && parsed.shape.salted && parsed.retain_until_us == 5 &&
+           strcmp(parsed.log, "o\"1") == 0,
+       "and parses back");
+    rbt_manifest_free(&parsed);
+    int crashed = 0;
+    for (size_t length = 0; length < out.length; length++) {
+        char *exact = malloc(length ? length : 1);
+        memcpy(exact, out.data, length);
+        crashed += rbt_manifest_parse(&parsed, exact, length, &error) == SQLITE_OK;
+        rbt_manifest_free(&parsed);
+        rbt_error_clear(&error);
+        free(exact);
+    }
+    is_int(crashed, 0, "a manifest cut short never parses");
+    rbt_buffer_clear(&out);
+    uint8_t sha256[32];
+    rbt_sha256_once(sha256, "{}", 2);
+    rbt_segment_note_text(&out, "example.com/audit", 0, 255, sha256);
+    rbt_buffer note = {0};
+    rbt_note_sign(&note, (char *)out.data, out.length, &signer, secret, &no_error);
+    is_text(
+        rbt_buffer_text(&note),
+        "rustybt-segment-v1\norigin example.com/audit\nids 0 255\nmanifest "
+        "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=\n\n\u2014 example.com/audit "
+        "Kbh7/K4h7gygK5YtELiI10djvKhqbYR52h2GcCBfATVnP4GZfeymhchJGzvMq48mhd8LJSMiSCH+JK56N7jzBX1"
+        "xhAE=\n",
+        "the signed note is the published vector");
+    rbt_buffer_free(&note);
+    rbt_buffer_free(&zone_text);
+    rbt_buffer_free(&out);
+    rbt_leaf_shape_free(&small);
+}
+
+/* A file written by the first version of the format must stay readable for ever. */
+static void check_golden_file(const made *small) {
+    static const char path[] = "tests/golden/segment-v1.jsonl.zst";
+    made golden = *small;
+    snprintf(golden.path, sizeof golden.path, "%s", path);
+    found f = check_with(path, &signer, 1);
+    is_int(f.count, 0, "the golden segment is intact");
+    if (f.count) printf("# %s\n", f.first);
+    rbt_segment_summary summary;
+    int64_t problems;
+    store->verify(path, &signer, 1, note_problem, &f, &summary, &problems, &no_error);
+    is_bytes(&summary.root_after, &small->root, 32, "and leads to the same root as ever");
+    char digest[65];
+    rbt_hex_encode(digest, summary.manifest_sha256, 32);
+    is_text(digest, "a9493e861bc88ee4127f616ff493f2f40cf5912844c165374e1aa321e3b656ac",
+            "its manifest is read byte for byte");
+}
+
+/* Every byte and every length of a small segment. */
+static void check_every_byte(const made *small) {
+    rbt_buffer bytes = slurp(small->path);
+    int64_t unnoticed = 0, cut_unnoticed = 0;
+    found f = {0};
+    for (size_t at = 0; at < bytes.length; at++) {
+        bytes.data[at] ^= 0x04;
+        f = check_bytes(bytes.data, bytes.length);
+        if (f.count == 0) printf("# byte %zu of %zu\n", at, bytes.length);
+        unnoticed += f.count == 0;
+        bytes.data[at] ^= 0x04;
+    }
+    is_int(unnoticed, 0, "whichever byte is changed, verification finds a problem");
+    for (size_t length = 0; length < bytes.length; length++)
+        cut_unnoticed += check_bytes(bytes.data, length).count == 0;
+    is_int(cut_unnoticed, 0, "wherever the file is cut, verification finds a problem");
+    is_text(check_bytes(bytes.data, 0).first, "the file is empty", "an empty file is called empty");
+    rbt_buffer_add(&bytes, "more", 4);
+    f = check_bytes(bytes.data, bytes.length);
+    ok(f.count == 1 && strncmp(f.first, "4 bytes follow the seek table", 29) == 0,
+       "bytes after the seek table are found and nothing else is");
+    rbt_buffer_free(&bytes);
+}
+
+static void check_regions(const made *big, const made *other) {
+    rbt_buffer bytes = slurp(big->path);
+    rbt_buffer foreign = slurp(other->path);
+    uint32_t frames = rbt_load_u32le(bytes.data + bytes.length - 9) - 1;
+    size_t table = bytes.length - 17 - 12 * (frames + 1);
+    const uint8_t *entries = bytes.data + table + 8;
+    size_t manifest = table - rbt_load_u32le(entries + 12 * frames);
+    size_t first_size = rbt_load_u32le(entries);
+    size_t second_size = rbt_load_u32le(entries + 12);
+    ok(frames >= 5, "the big segment has many frames");
+
+    found f = check_bytes(bytes.data, first_size + 1000);
+    is_text(f.kinds, "truncated", "a file cut inside a frame is truncated");
+    char want[200];
+    snprintf(
+        want, sizeof want,
+        "the file is cut inside frame 2, which begins at byte %zu; manifest and seek table are "
+        "missing",
+        first_size);
+    is_text(f.first, want, "and the sentence names frame and byte");
+    f = check_bytes(bytes.data, first_size + second_size);
+    is_text(f.first, "the file is cut at a frame boundary, after frame 2; the manifest is missing",
+            "a file cut at a frame boundary is told apart");
+    f = check_bytes(bytes.data, table);
+    is_text(f.first, "the seek table is missing; the file ends after the manifest",
+            "a missing seek table is told apart, and the rest is still checked");
+    is_text(f.kinds, "seek_table", "with no other problem");
+    f = check_bytes(bytes.data, table + 20);
+    is_text(f.kinds, "truncated", "a file cut inside the seek table is truncated");
+
+    bytes.data[table + 8 + 12 + 8] ^= 1;
+    f = check_bytes(bytes.data, bytes.length);
+    is_text(f.first, "frame 2: the seek table has a wrong checksum",
+            "a changed checksum in the seek table is found");
+    bytes.data[table + 8 + 12 + 8] ^= 1;
+
+    bytes.data[first_size / 2] ^= 1;
+    bytes.data[first_size + second_size / 2] ^= 1;
+    f = check_bytes(bytes.data, bytes.length);
+    is_int(f.count, 2, "two damaged frames give two problems");
+    is_text(f.kinds, "changed", "of the same kind");
+    ok(strncmp(f.first, "frame 1 (entries 0 to ", 22) == 0, "named with their entries");
+    bytes.data[first_size / 2] ^= 1;
+    bytes.data[first_size + second_size / 2] ^= 1;
+
+    bytes.data[manifest + 50] ^= 1;
+    f = check_bytes(bytes.data, bytes.length);
+    is_text(f.first, "the manifest is damaged: its bytes have changed (XXH3)",
+            "a changed manifest is found");
+    bytes.data[manifest + 50] ^= 1;
+
+    /* The other segment's data under this one's manifest, the seek table made to fit. */
+    uint32_t other_frames = rbt_load_u32le(foreign.data + foreign.length - 9) - 1;
+    size_t other_table = foreign.length - 17 - 12 * (other_frames + 1);
+    size_t other_manifest =
+        other_table - rbt_load_u32le(foreign.data + other_table + 8 + 12 * other_frames);
+    rbt_buffer swapped = {0};
+    rbt_buffer_add(&swapped, foreign.data, other_manifest);
+    rbt_buffer_add(&swapped, bytes.data + manifest, table - manifest);
+    rbt_seek_entry entry[64];
+    for (uint32_t i = 0; i < other_frames; i++) {
+        const uint8_t *at = foreign.data + other_table + 8 + 12 * i;
+        entry[i] =
+            (rbt_seek_entry){rbt_load_u32le(at), rbt_load_u32le(at + 4), rbt_load_u32le(at + 8)};
+    }
+    entry[other_frames] =
+        (rbt_seek_entry){(uint32_t)(table - manifest), 0, RBT_SEEK_EMPTY_CHECKSUM};
+    rbt_seek_table_write(&swapped, entry, other_frames + 1);
+    f = check_bytes(swapped.data, swapped.length);
+    ok(strstr(f.kinds, "seek_table") && strstr(f.kinds, "manifest") && strstr(f.kinds, "changed"),
+       "a foreign manifest fits neither table, file nor frames");
+
+    /* A changed manifest whose XXH3 was made to fit: only the note tells. */
+    char *log = memmem(bytes.data + manifest, table - manifest, "\"orders\"", 8);
+    log[1] = 'O';
+    rbt_store_u64le(bytes.data + table - 8,
+                    XXH3_64bits(bytes.data + manifest + 8, table - manifest - 16));
+    f = check_bytes(bytes.data, bytes.length);
+    is_text(f.kinds, "signature", "a rewritten manifest is not the one that was signed");
+    rbt_buffer_free(&swapped);
+    rbt_buffer_free(&foreign);
+    rbt_buffer_free(&bytes);
+}
+
+static void check_trust(const made *m) {
+    is_text(check_with(m->path, NULL, 0).kinds, "untrusted", "without a key nothing is trusted");
+    is_text(check_with(m->path, &stranger, 1).kinds, "untrusted", "nor with another key");
+    rbt_verifier renamed;
+    rbt_verifier_make(&renamed, "example.com/other", signer.public_key);
+    is_text(check_with(m->path, &renamed, 1).kinds, "untrusted",
+            "nor with the right key under another name");
+}
+
+/* ---- Scans ---- */
+
+typedef struct scanned {
+    int64_t rows, first, last, matching;
+    int ordered, right;
+    rbt_error error;
+} scanned;
+
+static scanned scan(const made *m, const rbt_leaf_shape *as, const rbt_zone_term *terms,
+                    size_t count, bool reverse) {
+    scanned result = {.ordered = 1, .right = 1};
+    rbt_segment_scan *cursor;
+    const rbt_leaf *leaf;
+    const char *line;
+    size_t length;
+    rbt_buffer want = {0};
+    int code =
+        store->scan_open(&cursor, m->path, &signer, 1, m->summary.manifest_sha256, m->plan.log_id,
+                         as, UINT64_MAX, terms, count, reverse, &result.error);
+    if (code != SQLITE_OK) return result;
+    while ((code = store->scan_next(cursor, &leaf, &line, &length, &result.error)) == SQLITE_ROW) {
+        if (result.rows++ == 0) result.first = leaf->id;
+        if (result.rows > 1) result.ordered &= leaf->id == result.last + (reverse ? -1 : 1);
+        result.last = leaf->id;
+        if (leaf->id % 997 == 0) { /* often enough, and quick */
+            make_line(&want, leaf->id);
+            result.right &= want.length == length && memcmp(want.data, line, length) == 0;
+        }
+    }
+    if (code != SQLITE_DONE) result.rows = -1;
+    store->scan_close(cursor);
+    rbt_buffer_free(&want);
+    return result;
+}
+
+static rbt_zone_term whole(int column, rbt_compare compare, int64_t value) {
+    return (rbt_zone_term){column, compare, {.kind = RBT_INTEGER, .integer = value}};
+}
+
+static rbt_zone_term words(int column, rbt_compare compare, const char *value) {
+    return (rbt_zone_term){
+        column,
+        compare,
+        {.kind = RBT_TEXT, .data = (const uint8_t *)value, .length = strlen(value)}};
+}
+
+static void check_scans(const made *big, const made *second) {
+    scanned all = scan(big, &shape, NULL, 0, false);
+    is_int(all.rows, CUT, "a scan gives every entry but the genesis");
+    ok(all.ordered && all.right && all.first == 1, "in order, each with its line");
+    scanned back = scan(big, &shape, NULL, 0, true);
+    ok(back.rows == CUT && back.ordered && back.right && back.first == CUT && back.last == 1,
+       "or all of them backwards");
+    rbt_zone_term range[2] = {whole(RBT_SCAN_ID, RBT_GE, 70000), whole(RBT_SCAN_ID, RBT_LT, 70010)};
+    scanned some = scan(big, &shape, range, 2, true);
+    ok(some.rows == 10 && some.first == 70009 && some.last == 70000,
+       "an id range gives its entries");
+    rbt_zone_term one = whole(RBT_SCAN_ID, RBT_EQ, 0);
+    is_int(scan(big, &shape, &one, 1, false).rows, 0, "id 0 is no entry");
+
+    rbt_zone_term term = words(1, RBT_EQ, "bybit");
+    scanned venue = scan(big, &shape, &term, 1, false);
+    ok(venue.rows >= 100000 && venue.rows < 150000 && venue.last >= 199999,
+       "frames without a listed text are passed over, and no entry is lost");
+    term = words(1, RBT_EQ, "nowhere");
+    is_int(scan(big, &shape, &term, 1, false).rows, 0, "a text that no frame lists gives nothing");
+    term = words(1, RBT_GT, "kraken");
+    is_int(scan(second, &shape, &term, 1, false).rows, ENTRIES - CUT,
+           "texts compare bytewise, also those with escapes");
+    term = whole(2, RBT_GE, CUT / 10 - 1);
+    venue = scan(big, &shape, &term, 1, false);
+    ok(venue.rows > 0 && venue.rows < CUT / 4 && venue.last == CUT, "integers narrow by range");
+    term = (rbt_zone_term){3, RBT_LT, {.kind = RBT_REAL, .real = 0.3}};
+    venue = scan(big, &shape, &term, 1, false);
+    ok(venue.rows > 0 && venue.rows < CUT / 4 && venue.first == 1, "reals too");
+    term = whole(3, RBT_GE, CUT / 4);
+    venue = scan(big, &shape, &term, 1, false);
+    ok(venue.rows > 0 && venue.rows < CUT / 4 && venue.last == CUT,
+       "a whole number narrows a REAL column");
+    term = whole(1, RBT_LT, 5);
+    is_int(scan(big, &shape, &term, 1, false).rows, CUT,
+           "a number against TEXT excludes nothing: SQLite may convert it");
+    term = words(0, RBT_EQ, "x");
+    is_int(scan(big, &shape, &term, 1, false).rows, CUT,
+           "a column of too many texts has no zone and excludes nothing");
+
+    rbt_leaf_shape other = {0};
+    rbt_leaf_shape_add(&other, "price", 5, RBT_COLUMN_REAL, &no_error);
+    rbt_leaf_shape_add(&other, "absent", 6, RBT_COLUMN_TEXT, &no_error);
+    rbt_segment_scan *cursor;
+    const rbt_leaf *leaf;
+    const char *line;
+    size_t length;
+    rbt_error error = {0};
+    store->scan_open(&cursor, big->path, &signer, 1, NULL, NULL, &other, UINT64_MAX, NULL, 0, false,
+                     &error);
+    store->scan_next(cursor, &leaf, &line, &length, &error);
+    ok(leaf->values[0].kind == RBT_REAL && leaf->values[0].real == 0.25 &&
+           leaf->values[1].kind == RBT_NULL,
+       "columns are matched by name, and one that is not there is NULL");
+    store->scan_close(cursor);
+    term = words(1, RBT_EQ, "x");
+    is_int(scan(big, &other, &term, 1, false).rows, 0, "an absent column satisfies no comparison");
+    rbt_leaf_shape_free(&other);
+}
+
+static void check_scan_refusals(const made *big) {
+    rbt_segment_scan *cursor;
+    rbt_error error = {0};
+    uint8_t other[32] = {1};
+    is_int(store->scan_open(&cursor, big->path, &stranger, 1, NULL, NULL, &shape, 0, NULL, 0, false,
+                            &error),
+           SQLITE_ERROR, "a scan needs a trusted signature");
+    ok(strstr(error.message, "none of the 1 trusted keys"), "and says that it has none");
+    rbt_error_clear(&error);
+    is_int(store->scan_open(&cursor, big->path, &signer, 1, other, NULL, &shape, 0, NULL, 0, false,
+                            &error),
+           SQLITE_CORRUPT_VTAB, "a scan refuses another manifest than was recorded");
+    rbt_error_clear(&error);
+    is_int(store->scan_open(&cursor, big->path, &signer, 1, NULL, other, &shape, 0, NULL, 0, false,
+                            &error),
+           SQLITE_CORRUPT_VTAB, "or another log");
+    rbt_error_clear(&error);
+
+    made damaged = *big;
+    rbt_buffer bytes = slurp(big->path);
+    bytes.data[bytes.length / 2] ^= 1;
+    snprintf(damaged.path, sizeof damaged.path, "%s/tampered", directory);
+    spill(damaged.path, bytes.data, bytes.length);
+    scanned result = scan(&damaged, &shape, NULL, 0, false);
+    ok(result.rows == -1 && result.error.code == SQLITE_CORRUPT_VTAB &&
+           strstr(result.error.message, "has other bytes than were signed"),
+       "a damaged frame ends a scan with an error, never with fewer rows");
+    rbt_error_clear(&result.error);
+    rbt_buffer_free(&bytes);
+}
+
+/* ---- The protocol ---- */
+
+static rbt_file_operations faulty;
+static int failing_fsync(int file) {
+    (void)file;
+    errno = EIO;
+    return -1;
+}
+static int64_t writable;
+static ssize_t failing_write(int file, const void *bytes, size_t length) {
+    writable -= (int64_t)length;
+    if (writable > 0) return rbt_system_files.write(file, bytes, length);
+    errno = ENOSPC;
+    return -1;
+}
+
+static void check_protocol(const made *small) {
+    made again = {0};
+    source s = {0};
+    prepare(&again, 0, 50);
+    char temporary[300];
+    snprintf(temporary, sizeof temporary, "%s/.%s.0123456789abcdef.tmp", directory, again.name);
+    spill(temporary, "half", 4);
+    is_int(write_from(&again, &s), SQLITE_OK,
+           "a finished segment that is there already is adopted");
+    ok(memcmp(again.summary.manifest_sha256, small->summary.manifest_sha256, 32) == 0,
+       "as it is, byte for byte");
+    is_int(count_files(".tmp"), 0, "and a dead run's temporary is gone");
+
+    rbt_buffer bytes = slurp(small->path);
+    spill(small->path, "not a segment", 13);
+    s = (source){0};
+    is_int(write_from(&again, &s), SQLITE_ERROR, "any other file of that name is an error");
+    ok(strstr(again.error.message, small->path) && strstr(again.error.message, "move it away"),
+       "that names the file");
+    spill(small->path, bytes.data, bytes.length);
+    rbt_buffer_free(&bytes);
+
+    made next = {0};
+    prepare(&next, 51, 99);
+    s = (source){.wrong_id = 60};
+    is_int(write_from(&next, &s), SQLITE_CORRUPT_VTAB, "a changed entry is not archived");
+    ok(strstr(next.error.message, "do not lead to the log's root"), "the root tells");
+    s = (source){.skip_id = 60};
+    is_int(write_from(&next, &s), SQLITE_CORRUPT_VTAB, "nor a gap");
+    is_text(next.error.message, "audit_archive: entry 60 of orders came as id 61",
+            "which is named");
+    s = (source){.last = 90};
+    is_int(write_from(&next, &s), SQLITE_CORRUPT_VTAB, "nor too few entries");
+    s = (source){.last = 120};
+    is_int(write_from(&next, &s), SQLITE_CORRUPT_VTAB, "nor too many");
+
+    faulty = rbt_system_files;
+    faulty.fsync = failing_fsync;
+    rbt_files = &faulty;
+    s = (source){0};
+    ok(write_from(&next, &s) != SQLITE_OK, "a failing fsync fails the run");
+    faulty = rbt_system_files;
+    faulty.write = failing_write;
+    int failures = 0, runs = 0;
+    for (writable = 1; writable < 4000; runs++) {
+        int64_t room = writable;
+        s = (source){0};
+        failures += write_from(&next, &s) != SQLITE_OK;
+        writable = room + 500;
+    }
+    rbt_files = &rbt_system_files;
+    ok(failures >= 1, "a full disk fails the run");
+    is_int(count_files(".tmp"), 0, "no run leaves a temporary behind");
+    unlink(next.path);
+    s = (source){0};
+    is_int(write_from(&next, &s), SQLITE_OK, "and afterwards the segment can be written");
+    is_int(check_with(next.path, &signer, 1).count, 0, "and is intact");
+    rbt_error_clear(&next.error);
+    rbt_error_clear(&again.error);
+}
+
+static void clean_up(void) {
+    char command[100];
+    snprintf(command, sizeof command, "rm -r '%s'", directory);
+    if (system(command) != 0) printf("# %s is left behind\n", directory);
+    for (size_t level = 0; level < LEVELS; level++)
+        free(levels[level]);
+    rbt_leaf_shape_free(&shape);
+}
+
+int main(void) {
+    plan(73);
+    if (sodium_init() < 0 || !mkdtemp(directory)) return 1;
+    static const struct {
+        const char *name;
+        rbt_column_type type;
+    } columns[] = {{"order_id", RBT_COLUMN_TEXT},
+                   {"venue", RBT_COLUMN_TEXT},
+                   {"quantity", RBT_COLUMN_INTEGER},
+                   {"price", RBT_COLUMN_REAL},
+                   {"data", RBT_COLUMN_JSON}};
+    for (size_t i = 0; i < 5; i++)
+        rbt_leaf_shape_add(&shape, columns[i].name, strlen(columns[i].name), columns[i].type,
+                           &no_error);
+    uint8_t seed[32], public_key[32];
+    for (int i = 0; i < 32; i++)
+        seed[i] = (uint8_t)i;
+    crypto_sign_seed_keypair(public_key, secret, seed);
+    rbt_verifier_make(&signer, "example.com/audit", public_key);
+    seed[0] = 99;
+    crypto_sign_seed_keypair(public_key, strange_secret, seed);
+    rbt_verifier_make(&stranger, "example.com/audit", public_key);
+    make_tree();
+
+    made big, second, small;
+    check_names();
+    check_golden_manifest();
+    make(&big, 0, CUT);
+    is_int(big.code, SQLITE_OK, "a segment of 200,000 entries is written");
+    if (big.error.message) printf("# %s\n", big.error.message);
+    make(&second, CUT + 1, ENTRIES);
+    is_int(second.code, SQLITE_OK, "and one of 100,000 more");
+    make(&small, 0, 50);
+    is_int(small.code, SQLITE_OK, "and a small one");
+    is_int(check_with(big.path, &signer, 1).count, 0, "the first is intact");
+    is_int(check_with(second.path, &signer, 1).count, 0, "the second is intact");
+    ok(rbt_hash_equal(&big.summary.root_after, &second.summary.root_before),
+       "the second begins where the first ends");
+    check_zstd_gives_lines_back(&big);
+    check_trust(&big);
+    check_golden_file(&small);
+    check_every_byte(&small);
+    check_regions(&big, &second);
+    check_scans(&big, &second);
+    check_scan_refusals(&big);
+    check_protocol(&small);
+    clean_up();
+    return done();
+}
