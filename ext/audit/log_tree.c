@@ -50,6 +50,17 @@ int rbt_log_leaf_hashes(rbt_log *log, uint64_t first, size_t count, rbt_hash *ou
     return read_run(log, 0, first, count, out, found, error);
 }
 
+/* Once the first block is pruned, meta keeps the nodes beside the genesis (prune_run.c). */
+static bool kept_beside_genesis(rbt_log *log, unsigned level, rbt_hash *out, rbt_error *error) {
+    rbt_buffer path = {0};
+    bool found = false;
+    rbt_log_meta_bytes(log, "genesis_path", &path, &found, error);
+    found = found && error->code == SQLITE_OK && path.length == 8 * sizeof(rbt_hash);
+    if (found) memcpy(out, path.data + level * sizeof(rbt_hash), sizeof(rbt_hash));
+    rbt_buffer_free(&path);
+    return found;
+}
+
 int rbt_log_node(void *context, unsigned level, uint64_t index, rbt_hash *out, rbt_error *error) {
     rbt_log *log = context;
     rbt_hash hashes[RBT_TILE_HASHES / 2];
@@ -57,6 +68,9 @@ int rbt_log_node(void *context, unsigned level, uint64_t index, rbt_hash *out, r
     size_t count = (size_t)1 << (level % 8), found = 0;
     if (read_run(log, tile_level, index << (level % 8), count, hashes, &found, error) != SQLITE_OK)
         return error->code;
+    if (found < count && level < 8 && index == 1 && kept_beside_genesis(log, level, out, error))
+        return SQLITE_OK;
+    if (error->code != SQLITE_OK) return error->code;
     if (found < count)
         return rbt_fail(error, SQLITE_CORRUPT_VTAB,
                         "%s: the tree lacks node %llu of level %u (pruned, or damaged)", log->name,

@@ -22,10 +22,12 @@
 void rbt_problem(rbt_verification *v, const char *kind, int64_t id, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    char *detail = sqlite3_vmprintf(format, arguments);
+    char *sentence = sqlite3_vmprintf(format, arguments);
     va_end(arguments);
+    char *detail = sqlite3_mprintf("%s: %s", v->log->name, sentence ? sentence : "out of memory");
     v->problems++;
-    v->sink(v->context, "error", kind, id, detail ? detail : "out of memory");
+    v->sink(v->context, "error", kind, id, detail ? detail : v->log->name);
+    rbt_free(sentence);
     rbt_free(detail);
 }
 

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT
+** The scalar functions of the audit log. May call base, crypto and audit.
+*/
+#include "audit_sql.h"
+
+#include "../base/bytes.h"
+#include "../base/json.h"
+#include "../base/memory.h"
+#include "../base/sql_util.h"
+#include "../crypto/keys.h"
+#include "../crypto/sign.h"
+#include "events.h"
+#include "lifecycle.h"
+#include "log_list.h"
+#include "log_rows.h"
+#include "log_verify.h"
+
+/* Asked by the gate's triggers: 1 while one of our own statements runs. */
+static void append_only(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    (void)argc;
+    (void)argv;
+    const rbt_logs *logs = rbt_connection_of(context)->logs;
+    sqlite3_result_int(context, logs && logs->inside > 0);
+}
+
+/* The log named by the first argument, with a read transaction held and head and genesis read. */
+static rbt_log *open_log(sqlite3_context *context, sqlite3_value *argument, const char *who,
+                         sqlite3_stmt **hold, rbt_error *error) {
+    const char *name = rbt_text_argument(argument, who, "log", error);
+    rbt_log *log = name ? rbt_log_find(rbt_connection_of(context), name, who, error) : NULL;
+    *hold = NULL;
+    if (!log) return NULL;
+    if (log->dirty) rbt_log_flush(log, error);
+    if (error->code == SQLITE_OK) *hold = rbt_log_hold(log, error);
+    if (error->code == SQLITE_OK) rbt_log_peek(log, error);
+    if (error->code == SQLITE_OK) return log;
+    sqlite3_finalize(*hold);
+    rbt_log_release(log);
+    return NULL;
+}
+
+static void close_log(sqlite3_context *context, rbt_log *log, sqlite3_stmt *hold,
+                      rbt_error *error) {
+    sqlite3_finalize(hold);
+    rbt_log_release(log);
+    if (error->code != SQLITE_OK) rbt_result_error(context, error);
+}
+
+static void audit_root(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    static const char who[] = "audit_root";
+    rbt_error error = {0};
+    sqlite3_stmt *hold = NULL;
+    rbt_log *log = NULL;
+    rbt_hash root;
+    char hex[65];
+    if (argc > 1 && sqlite3_value_type(argv[1]) == SQLITE_NULL) return;
+    log = open_log(context, argv[0], who, &hold, &error);
+    if (!log) goto cleanup;
+    uint64_t size = log->frontier.size;
+    if (argc > 1) {
+        int64_t wanted = sqlite3_value_int64(argv[1]);
+        if (sqlite3_value_type(argv[1]) != SQLITE_INTEGER || wanted < 1 ||
+            (uint64_t)wanted > size) {
+            rbt_fail(&error, SQLITE_ERROR, "%s: size must be an integer from 1 to %llu", who,
+                     (unsigned long long)size);
+            goto cleanup;
+        }
+        size = (uint64_t)wanted;
+    }
+    if (size == log->frontier.size)
+        rbt_frontier_root(&root, &log->frontier);
+    else
+        rbt_tree_root(&root, size, rbt_log_node, log, &error);
+    if (error.code == SQLITE_OK) {
+        rbt_hex_encode(hex, root.bytes, 32);
+        sqlite3_result_text(context, hex, 64, SQLITE_TRANSIENT);
+    }
+cleanup:
+    close_log(context, log, hold, &error);
+}
+
+static void audit_size(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    rbt_error error = {0};
+    sqlite3_stmt *hold = NULL;
+    (void)argc;
+    rbt_log *log = open_log(context, argv[0], "audit_size", &hold, &error);
+    if (log) sqlite3_result_int64(context, (int64_t)log->frontier.size);
+    close_log(context, log, hold, &error);
+}
+
+static void audit_leaf(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    static const char who[] = "audit_leaf";
+    rbt_error error = {0};
+    sqlite3_stmt *hold = NULL;
+    rbt_log *log = NULL;
+    rbt_buffer leaf = {0};
+    bool found = false;
+    (void)argc;
+    if (sqlite3_value_type(argv[1]) == SQLITE_NULL) return;
+    log = open_log(context, argv[0], who, &hold, &error);
+    if (!log) goto cleanup;
+    if (sqlite3_value_type(argv[1]) != SQLITE_INTEGER)
+        rbt_fail(&error, SQLITE_ERROR, "%s: id must be INTEGER, not %s", who,
+                 rbt_type_name(sqlite3_value_type(argv[1])));
+    else if (rbt_log_leaf(log, sqlite3_value_int64(argv[1]), &leaf, &found, &error) == SQLITE_OK) {
+        if (found)
+            rbt_result_text(context, &leaf);
+        else
+            rbt_fail(&error, SQLITE_ERROR, "%s: %s has entries 0 to %llu, not %lld", who, log->name,
+                     (unsigned long long)log->frontier.size - 1,
+                     (long long)sqlite3_value_int64(argv[1]));
+    }
+cleanup:
+    rbt_buffer_free(&leaf);
+    close_log(context, log, hold, &error);
+}
+
+static void audit_public_key(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    static const char who[] = "audit_public_key";
+    rbt_error error = {0};
+    sqlite3_stmt *hold = NULL;
+    rbt_buffer text = {0};
+    rbt_verifier verifier;
+    const char *form = argc > 1 ? rbt_text_argument(argv[1], who, "form", &error) : "vkey";
+    rbt_log *log = form ? open_log(context, argv[0], who, &hold, &error) : NULL;
+    if (!log) goto cleanup;
+    const rbt_keys *keys = rbt_connection_keys(rbt_connection_of(context), who, &error);
+    const rbt_signing_key *signing = keys ? rbt_keys_signing(keys) : NULL;
+    if (!keys) goto cleanup;
+    if (!signing)
+        rbt_fail(&error, SQLITE_ERROR,
+                 "%s: there is no key that signs; set RUSTYBT_SIGNING_KEY or "
+                 "RUSTYBT_ENCRYPTION_KEY",
+                 who);
+    else if (strcmp(form, "pem") == 0)
+        rbt_verifier_pem(&text, signing->public_key);
+    else if (strcmp(form, "vkey") != 0)
+        rbt_fail(&error, SQLITE_ERROR, "%s: form must be 'vkey' or 'pem'", who);
+    else if (!rbt_verifier_make(&verifier, log->origin, signing->public_key))
+        rbt_fail(&error, SQLITE_CORRUPT_VTAB, "%s: the origin of %s is damaged", who, log->name);
+    else
+        rbt_verifier_format(&text, &verifier);
+    if (error.code == SQLITE_OK) rbt_result_text(context, &text);
+cleanup:
+    rbt_buffer_free(&text);
+    close_log(context, log, hold, &error);
+}
+
+/* A finding of level error ends the scalar form; the info line is its result. */
+typedef struct verdict {
+    rbt_buffer lines;
+    char *first_problem;
+    int64_t more;
+    const char *checkpoint, *vkeys;
+} verdict;
+
+static void judge(void *context, const char *level, const char *kind, int64_t id,
+                  const char *detail) {
+    verdict *v = context;
+    (void)kind;
+    (void)id;
+    if (strcmp(level, "error") != 0) {
+        if (v->lines.length) rbt_buffer_add_byte(&v->lines, '\n');
+        rbt_buffer_add_text(&v->lines, detail);
+    } else if (!v->first_problem) {
+        v->first_problem = rbt_strdup(detail);
+    } else {
+        v->more++;
+    }
+}
+
+static int verify_log(rbt_log *log, void *context, rbt_error *error) {
+    verdict *v = context;
+    rbt_verification verification = {log, judge, v, 0};
+    rbt_log_verify(&verification, v->checkpoint, v->vkeys, error);
+    if (error->code == SQLITE_OK && verification.problems > 0) {
+        if (v->more > 0)
+            rbt_fail(
+                error, SQLITE_CORRUPT_VTAB,
+                "audit_verify: %s (and %lld more; SELECT * FROM audit_verify('%s') lists them)",
+                v->first_problem ? v->first_problem : log->name, (long long)v->more, log->name);
+        else
+            rbt_fail(error, SQLITE_CORRUPT_VTAB, "audit_verify: %s",
+                     v->first_problem ? v->first_problem : log->name);
+    }
+    return error->code;
+}
+
+static void audit_verify(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    static const char who[] = "audit_verify";
+    rbt_error error = {0};
+    verdict v = {0};
+    const char *name = rbt_text_argument(argv[0], who, "log", &error);
+    if (argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL)
+        v.checkpoint = rbt_text_argument(argv[1], who, "checkpoint", &error);
+    if (argc > 2) v.vkeys = rbt_text_argument(argv[2], who, "vkeys", &error);
+    if (error.code == SQLITE_OK)
+        rbt_logs_visit(rbt_connection_of(context), name, who, verify_log, &v, &error);
+    if (error.code == SQLITE_OK)
+        rbt_result_text(context, &v.lines);
+    else
+        rbt_result_error(context, &error);
+    rbt_buffer_free(&v.lines);
+    rbt_free(v.first_problem);
+}
+
+/* Arguments of audit_archive, and the lines of its report. */
+typedef struct archive_call {
+    bool every; /* '*': logs without an archive are passed over */
+    const char *directory;
+    int64_t cutoff;
+    rbt_buffer report;
+} archive_call;
+
+static int archive_log(rbt_log *log, void *context, rbt_error *error) {
+    archive_call *call = context;
+    if (call->every && (!log->declaration->archive || !log->declaration->archive_after) &&
+        (!log->declaration->archive || call->cutoff == INT64_MIN))
+        return SQLITE_OK;
+    if (call->report.length) rbt_buffer_add_byte(&call->report, '\n');
+    return rbt_archive_run(log, call->directory, call->cutoff, &call->report, error);
+}
+
+/* `before`: TEXT is a date as SQLite reads it or 'now' for everything, INTEGER Unix microseconds. */
+static int read_cutoff(sqlite3_context *context, sqlite3_value *value, int64_t *cutoff,
+                       rbt_error *error) {
+    static const char who[] = "audit_archive";
+    if (sqlite3_value_type(value) == SQLITE_INTEGER) {
+        *cutoff = sqlite3_value_int64(value);
+        if (*cutoff == INT64_MIN) ++*cutoff;
+        return SQLITE_OK;
+    }
+    const char *text = rbt_text_argument(value, who, "before", error);
+    if (!text) return error->code;
+    if (sqlite3_stricmp(text, "now") == 0) {
+        *cutoff = INT64_MAX;
+        return SQLITE_OK;
+    }
+    sqlite3_stmt *date = rbt_prepare(
+        rbt_connection_of(context)->db, error, who,
+        "SELECT CAST(round((julianday(%Q) - 2440587.5) * 86400000) AS INTEGER) * 1000", text);
+    if (!date) return error->code;
+    if (sqlite3_step(date) == SQLITE_ROW && sqlite3_column_type(date, 0) != SQLITE_NULL)
+        *cutoff = sqlite3_column_int64(date, 0);
+    else
+        rbt_fail(error, SQLITE_ERROR,
+                 "%s: before must be a date like '2026-01-31', 'now', or Unix microseconds", who);
+    sqlite3_finalize(date);
+    return error->code;
+}
+
+static void audit_archive(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    static const char who[] = "audit_archive";
+    rbt_error error = {0};
+    archive_call call = {.cutoff = INT64_MIN};
+    const char *name = rbt_text_argument(argv[0], who, "log", &error);
+    if (argc > 1) call.directory = rbt_text_argument(argv[1], who, "directory", &error);
+    if (argc > 2 && error.code == SQLITE_OK) read_cutoff(context, argv[2], &call.cutoff, &error);
+    if (error.code == SQLITE_OK) {
+        call.every = strcmp(name, "*") == 0;
+        rbt_logs_visit(rbt_connection_of(context), name, who, archive_log, &call, &error);
+    }
+    if (error.code == SQLITE_OK && call.report.length == 0)
+        rbt_buffer_add_text(&call.report,
+                            "nothing to archive: no log declares archive and archive_after");
+    if (error.code == SQLITE_OK)
+        rbt_result_text(context, &call.report);
+    else
+        rbt_result_error(context, &error);
+    rbt_buffer_free(&call.report);
+}
+
+typedef struct prune_call {
+    bool every;
+    rbt_buffer report;
+} prune_call;
+
+static int prune_log(rbt_log *log, void *context, rbt_error *error) {
+    prune_call *call = context;
+    if (call->every && !log->declaration->archive) return SQLITE_OK;
+    if (call->report.length) rbt_buffer_add_byte(&call->report, '\n');
+    return rbt_prune_run(log, &call->report, error);
+}
+
+static void audit_prune(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    static const char who[] = "audit_prune";
+    rbt_error error = {0};
+    prune_call call = {0};
+    (void)argc;
+    const char *name = rbt_text_argument(argv[0], who, "log", &error);
+    if (name) {
+        call.every = strcmp(name, "*") == 0;
+        rbt_logs_visit(rbt_connection_of(context), name, who, prune_log, &call, &error);
+    }
+    if (error.code == SQLITE_OK && call.report.length == 0)
+        rbt_buffer_add_text(&call.report, "nothing to prune: no log declares an archive");
+    if (error.code == SQLITE_OK)
+        rbt_result_text(context, &call.report);
+    else
+        rbt_result_error(context, &error);
+    rbt_buffer_free(&call.report);
+}
+
+/* Records why, and lets DROP TABLE go on, on this connection. Works on a damaged log too: then it says so
+** in place of size and root. */
+static void audit_discard(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    static const char who[] = "audit_discard";
+    rbt_connection *connection = rbt_connection_of(context);
+    rbt_error error = {0}, damage = {0};
+    rbt_buffer detail = {0};
+    rbt_hash root;
+    rbt_log *log = NULL;
+    (void)argc;
+    const char *name = rbt_text_argument(argv[0], who, "log", &error);
+    const char *reason = rbt_text_argument(argv[1], who, "reason", &error);
+    if (reason && !reason[0]) rbt_fail(&error, SQLITE_ERROR, "%s: reason must not be empty", who);
+    if (error.code == SQLITE_OK) log = rbt_log_find(connection, name, who, &error);
+    if (!log || rbt_events_prepare(connection, log->schema, who, &error) != SQLITE_OK) goto cleanup;
+    rbt_buffer_add_text(&detail, "{\"reason\":");
+    rbt_json_add_string(&detail, reason, strlen(reason));
+    if (rbt_log_peek(log, &damage) == SQLITE_OK) {
+        rbt_frontier_root(&root, &log->frontier);
+        rbt_buffer_printf(&detail, ",\"entries\":%lld,\"root\":\"",
+                          (long long)log->frontier.size - 1);
+        rbt_buffer_add_hex(&detail, root.bytes, 32);
+        rbt_buffer_add_text(&detail, "\"}");
+    } else {
+        rbt_buffer_add_text(&detail, ",\"damaged\":true}");
+    }
+    if (rbt_events_add(connection, log->schema, "discard", log->name, &detail, who, &error) ==
+            SQLITE_OK &&
+        rbt_log_discard(log, &error) == SQLITE_OK) {
+        char *line = sqlite3_mprintf("%s: recorded; DROP TABLE %s may go on, on this connection",
+                                     log->name, log->name);
+        if (line)
+            sqlite3_result_text(context, line, -1, sqlite3_free);
+        else
+            rbt_fail_nomem(&error);
+    }
+cleanup:
+    rbt_error_clear(&damage);
+    rbt_buffer_free(&detail);
+    rbt_log_release(log);
+    if (error.code != SQLITE_OK) rbt_result_error(context, &error);
+}
+
+const rbt_function rbt_audit_functions[] = {
+    {"rustybt_append_only", 0, 0, RBT_INNOCUOUS, append_only, NULL, NULL, NULL, NULL},
+    {"audit_root", 1, 2, RBT_DIRECT, audit_root, "audit_root(log[, size])", "nothing",
+     "Merkle root (RFC 6962) of the log, or of its first size leaves, as 64 hex digits",
+     "SELECT audit_root('order_audit_log')"},
+    {"audit_size", 1, 1, RBT_DIRECT, audit_size, "audit_size(log)", "nothing",
+     "leaves in the log's tree: its entries and the genesis",
+     "SELECT audit_size('order_audit_log')"},
+    {"audit_leaf", 2, 2, RBT_DIRECT, audit_leaf, "audit_leaf(log, id)", "nothing",
+     "an entry as the exact JSON line that is hashed and archived; 0 is the genesis",
+     "SELECT audit_leaf('order_audit_log', 0)"},
+    {"audit_public_key", 1, 2, RBT_DIRECT, audit_public_key,
+     "audit_public_key(log[, 'vkey'|'pem'])", "signing",
+     "the public key that verifies the log's segments",
+     "SELECT audit_public_key('order_audit_log')"},
+    {"audit_verify", 1, 3, RBT_DIRECT, audit_verify, "audit_verify(log[, checkpoint[, vkeys]])",
+     "verify",
+     "verifies a log, or '*' for all; one line when intact, else an error with the first problem",
+     "SELECT audit_verify('order_audit_log')"},
+    {"audit_archive", 1, 3, RBT_DIRECT, audit_archive, "audit_archive(log[, directory[, before]])",
+     "signing", "writes old entries into signed, compressed segments; '*' for all logs",
+     "SELECT audit_archive('*')"},
+    {"audit_prune", 1, 1, RBT_DIRECT, audit_prune, "audit_prune(log)", "verify",
+     "deletes hot rows that segments hold, each verified first; '*' for all logs",
+     "SELECT audit_prune('*')"},
+    {"audit_discard", 2, 2, RBT_DIRECT, audit_discard, "audit_discard(log, reason)", "encryption",
+     "records a reason in rustybt_events and lets DROP TABLE go on, on this connection",
+     "SELECT audit_discard('scratch_log', 'set up by mistake')"},
+    {0}};

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+** See log_list.h. May call base and audit's state.
+*/
+#include "log_list.h"
+
+#include "../base/memory.h"
+#include "../base/sql_util.h"
+
+/* Names are gathered before any is visited: a visitor may write, and then no statement of ours may be
+** reading. They are kept as "schema.name", each behind its NUL. */
+static int gather(rbt_connection *connection, const char *schema, const char *who,
+                  rbt_buffer *names, rbt_error *error) {
+    sqlite3_stmt *rows = rbt_prepare(connection->db, error, who,
+                                     "SELECT name FROM \"%w\".sqlite_schema WHERE type = 'table' "
+                                     "AND sql LIKE 'create virtual table%%using%%audit_log%%' "
+                                     "ORDER BY name",
+                                     schema);
+    if (!rows) return error->code;
+    while (sqlite3_step(rows) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(rows, 0);
+        if (!name) break;
+        rbt_buffer_add_text(names, schema);
+        rbt_buffer_add_byte(names, '.');
+        rbt_buffer_add_text(names, name);
+        rbt_buffer_add_byte(names, 0);
+    }
+    if (sqlite3_finalize(rows) != SQLITE_OK) rbt_fail_db(error, connection->db, who);
+    return error->code;
+}
+
+static int visit_one(rbt_connection *connection, const char *name, const char *who,
+                     rbt_log_visitor visit, void *context, rbt_error *error) {
+    rbt_log *log = rbt_log_find(connection, name, who, error);
+    if (log) visit(log, context, error);
+    rbt_log_release(log);
+    return error->code;
+}
+
+int rbt_logs_visit(rbt_connection *connection, const char *name, const char *who,
+                   rbt_log_visitor visit, void *context, rbt_error *error) {
+    rbt_buffer names = {0};
+    if (strcmp(name, "*") != 0) return visit_one(connection, name, who, visit, context, error);
+    sqlite3_stmt *schemas = rbt_prepare(connection->db, error, who,
+                                        "SELECT name FROM pragma_database_list ORDER BY seq");
+    while (schemas && error->code == SQLITE_OK && sqlite3_step(schemas) == SQLITE_ROW) {
+        const char *schema = (const char *)sqlite3_column_text(schemas, 0);
+        if (schema) gather(connection, schema, who, &names, error);
+    }
+    sqlite3_finalize(schemas);
+    if (names.failed) rbt_fail_nomem(error);
+    for (size_t at = 0; at < names.length && error->code == SQLITE_OK;
+         at += strlen((const char *)names.data + at) + 1)
+        visit_one(connection, (const char *)names.data + at, who, visit, context, error);
+    rbt_buffer_free(&names);
+    return error->code;
+}
