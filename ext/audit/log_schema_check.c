@@ -16,11 +16,11 @@ static int check_object(rbt_verification *v, sqlite3_stmt *lookup, const rbt_sto
     if (code == SQLITE_ROW) {
         const char *sql = (const char *)sqlite3_column_text(lookup, 0);
         if (!sql || strcmp(sql, object->sql) != 0)
-            rbt_problem(v, "schema", -1, "%s %s was changed; it should read: %s", object->type,
-                        object->name, object->sql);
+            rbt_log_problem(v, "schema", -1, "%s %s was changed; it should read: %s", object->type,
+                            object->name, object->sql);
     } else if (code == SQLITE_DONE) {
-        rbt_problem(v, "schema", -1, "%s %s is missing; it should read: %s", object->type,
-                    object->name, object->sql);
+        rbt_log_problem(v, "schema", -1, "%s %s is missing; it should read: %s", object->type,
+                        object->name, object->sql);
     } else {
         rbt_fail_db(error, log->db, log->name);
     }
@@ -57,8 +57,9 @@ static int check_foreign(rbt_verification *v, const rbt_storage *storage, const 
             break;
         }
         if (!own || !is_ours(storage, type, name))
-            rbt_problem(v, "foreign", -1, "%s \"%s\" in schema %s stands on the log's storage %s",
-                        type, name, schema, table);
+            rbt_log_problem(v, "foreign", -1,
+                            "%s \"%s\" in schema %s stands on the log's storage %s", type, name,
+                            schema, table);
     }
     if (sqlite3_finalize(list) != SQLITE_OK) rbt_fail_db(error, log->db, log->name);
     return error->code;
@@ -81,7 +82,7 @@ static int check_gate(rbt_verification *v, rbt_error *error) {
     if (sqlite3_step(gate) == SQLITE_ROW &&
         (sqlite3_column_int64(gate, 0) != 2 || sqlite3_column_int64(gate, 1) != 1 ||
          sqlite3_column_int64(gate, 2) != 1))
-        rbt_problem(v, "gate", -1, "the gate of the log stands open or was changed");
+        rbt_log_problem(v, "gate", -1, "the gate of the log stands open or was changed");
     if (sqlite3_finalize(gate) != SQLITE_OK) rbt_fail_db(error, log->db, log->name);
     return error->code;
 }
@@ -94,7 +95,7 @@ static int check_integrity(rbt_verification *v, rbt_error *error) {
     if (!check) return error->code;
     while (sqlite3_step(check) == SQLITE_ROW) {
         const char *line = (const char *)sqlite3_column_text(check, 0);
-        if (line && strcmp(line, "ok") != 0) rbt_problem(v, "index", -1, "%s", line);
+        if (line && strcmp(line, "ok") != 0) rbt_log_problem(v, "index", -1, "%s", line);
     }
     if (sqlite3_finalize(check) != SQLITE_OK) rbt_fail_db(error, log->db, log->name);
     return error->code;

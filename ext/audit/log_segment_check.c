@@ -14,7 +14,7 @@
 
 /* The segment store's problems, as findings. */
 static void forward(void *context, const char *kind, int64_t id, const char *detail) {
-    rbt_problem(context, kind, id, "%s", detail);
+    rbt_log_problem(context, kind, id, "%s", detail);
 }
 
 typedef struct recorded {
@@ -34,15 +34,16 @@ static bool read_record(rbt_verification *v, sqlite3_stmt *row, int64_t expected
     if (!record->directory || !record->file || !rbt_log_file_name_valid(record->file) ||
         !record->root || sqlite3_column_bytes(row, 4) != 32 || !record->manifest ||
         sqlite3_column_bytes(row, 5) != 32 || record->last_id < record->first_id) {
-        rbt_problem(v, "segment", record->first_id,
-                    "the record of the segment at entry %lld is damaged",
-                    (long long)record->first_id);
+        rbt_log_problem(v, "segment", record->first_id,
+                        "the record of the segment at entry %lld is damaged",
+                        (long long)record->first_id);
         return false;
     }
     if (record->first_id != expected_first)
-        rbt_problem(v, "segment", expected_first,
-                    "the record of a segment is missing: expected one from entry %lld, found %lld",
-                    (long long)expected_first, (long long)record->first_id);
+        rbt_log_problem(
+            v, "segment", expected_first,
+            "the record of a segment is missing: expected one from entry %lld, found %lld",
+            (long long)expected_first, (long long)record->first_id);
     return true;
 }
 
@@ -58,8 +59,9 @@ static int check_file(rbt_verification *v, const recorded *record, const rbt_ver
     if (!text) {
         rbt_fail_nomem(error);
     } else if (access(text, F_OK) != 0) {
-        rbt_problem(v, "segment", record->first_id, "segment %s is missing: entries %lld to %lld",
-                    text, (long long)record->first_id, (long long)record->last_id);
+        rbt_log_problem(v, "segment", record->first_id,
+                        "segment %s is missing: entries %lld to %lld", text,
+                        (long long)record->first_id, (long long)record->last_id);
     } else {
         rbt_error trouble = {0};
         if (store->verify(text, verifiers, verifier_count, forward, v, &summary, &problems,
@@ -67,22 +69,23 @@ static int check_file(rbt_verification *v, const recorded *record, const rbt_ver
             if (trouble.code == SQLITE_NOMEM)
                 rbt_fail_nomem(error);
             else
-                rbt_problem(v, "segment", record->first_id, "%s",
-                            trouble.message ? trouble.message : text);
+                rbt_log_problem(v, "segment", record->first_id, "%s",
+                                trouble.message ? trouble.message : text);
         } else if (problems == 0) {
             if (memcmp(summary.manifest_sha256, record->manifest, 32) != 0)
-                rbt_problem(v, "segment", record->first_id,
-                            "%s: its manifest is not the one that was recorded", text);
+                rbt_log_problem(v, "segment", record->first_id,
+                                "%s: its manifest is not the one that was recorded", text);
             if (memcmp(summary.root_after.bytes, record->root, 32) != 0 ||
                 summary.first_id != record->first_id || summary.last_id != record->last_id)
-                rbt_problem(v, "segment", record->first_id,
-                            "%s: it holds entries %lld to %lld, not the recorded %lld to %lld, or "
-                            "another root",
-                            text, (long long)summary.first_id, (long long)summary.last_id,
-                            (long long)record->first_id, (long long)record->last_id);
+                rbt_log_problem(
+                    v, "segment", record->first_id,
+                    "%s: it holds entries %lld to %lld, not the recorded %lld to %lld, or "
+                    "another root",
+                    text, (long long)summary.first_id, (long long)summary.last_id,
+                    (long long)record->first_id, (long long)record->last_id);
             if (root_before && !rbt_hash_equal(&summary.root_before, root_before))
-                rbt_problem(v, "segment", record->first_id,
-                            "%s: it does not continue the segment before it", text);
+                rbt_log_problem(v, "segment", record->first_id,
+                                "%s: it does not continue the segment before it", text);
         }
         rbt_error_clear(&trouble);
     }
@@ -97,14 +100,14 @@ static int check_last_root(rbt_verification *v, int64_t last, const rbt_hash *ro
     rbt_error unknown = {0};
     if (rbt_tree_root(&own, (uint64_t)last + 1, rbt_log_node, v->log, &unknown) == SQLITE_OK) {
         if (!rbt_hash_equal(&own, root))
-            rbt_problem(v, "segment", last,
-                        "the segments up to entry %lld have another root than the log's tree",
-                        (long long)last);
+            rbt_log_problem(v, "segment", last,
+                            "the segments up to entry %lld have another root than the log's tree",
+                            (long long)last);
     } else if (unknown.code == SQLITE_NOMEM) {
         rbt_fail_nomem(error);
     } else {
-        rbt_problem(v, "tree", last, "%s",
-                    unknown.message ? unknown.message : "the tree is damaged");
+        rbt_log_problem(v, "tree", last, "%s",
+                        unknown.message ? unknown.message : "the tree is damaged");
     }
     rbt_error_clear(&unknown);
     return error->code;
@@ -132,9 +135,9 @@ int rbt_log_check_segments(rbt_verification *v, const char *vkeys, int64_t *segm
                                   &verifiers, &verifier_count, error);
             if (error->code != SQLITE_OK) break;
             if (verifier_count == 0)
-                rbt_problem(v, "untrusted", -1,
-                            "there is no key to trust the segments' signatures by; set "
-                            "RUSTYBT_VERIFY_KEYS or give vkeys");
+                rbt_log_problem(v, "untrusted", -1,
+                                "there is no key to trust the segments' signatures by; set "
+                                "RUSTYBT_VERIFY_KEYS or give vkeys");
         }
         ++*segments;
         if (!read_record(v, rows, expected_first, &record)) continue;
@@ -151,13 +154,13 @@ int rbt_log_check_segments(rbt_verification *v, const char *vkeys, int64_t *segm
         rbt_log_meta_i64(log, "archived_to", &archived_to, &found, error) == SQLITE_OK) {
         int64_t recorded_to = expected_first > 0 ? expected_first - 1 : 0;
         if (!found || archived_to != recorded_to)
-            rbt_problem(v, "segment", archived_to,
-                        "archived_to says %lld, the recorded segments end at %lld",
-                        (long long)archived_to, (long long)recorded_to);
+            rbt_log_problem(v, "segment", archived_to,
+                            "archived_to says %lld, the recorded segments end at %lld",
+                            (long long)archived_to, (long long)recorded_to);
         if (log->pruned_to > recorded_to)
-            rbt_problem(v, "segment", recorded_to + 1,
-                        "entries up to %lld were pruned, but segments hold only up to %lld",
-                        (long long)log->pruned_to, (long long)recorded_to);
+            rbt_log_problem(v, "segment", recorded_to + 1,
+                            "entries up to %lld were pruned, but segments hold only up to %lld",
+                            (long long)log->pruned_to, (long long)recorded_to);
     }
     return error->code;
 }

@@ -19,7 +19,7 @@
 
 #include <stdarg.h>
 
-void rbt_problem(rbt_verification *v, const char *kind, int64_t id, const char *format, ...) {
+void rbt_log_problem(rbt_verification *v, const char *kind, int64_t id, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     char *sentence = sqlite3_vmprintf(format, arguments);
@@ -76,7 +76,7 @@ static int add_entry(walk *w, int64_t id, const rbt_hash *row, rbt_error *error)
     const rbt_hash *stored = stored_hash(w, id, error);
     if (error->code != SQLITE_OK) return error->code;
     if (!stored) {
-        rbt_problem(w->v, "tree", id, "the tree lacks the hash of entry %lld", (long long)id);
+        rbt_log_problem(w->v, "tree", id, "the tree lacks the hash of entry %lld", (long long)id);
         w->gaps = true;
     }
     if (stored && row && !rbt_hash_equal(stored, row)) {
@@ -95,10 +95,10 @@ static int add_entry(walk *w, int64_t id, const rbt_hash *row, rbt_error *error)
 /* Entries first … last have no row. */
 static int add_missing(walk *w, int64_t first, int64_t last, rbt_error *error) {
     if (first == last)
-        rbt_problem(w->v, "missing", first, "entry %lld is missing", (long long)first);
+        rbt_log_problem(w->v, "missing", first, "entry %lld is missing", (long long)first);
     else
-        rbt_problem(w->v, "missing", first, "entries %lld to %lld are missing", (long long)first,
-                    (long long)last);
+        rbt_log_problem(w->v, "missing", first, "entries %lld to %lld are missing",
+                        (long long)first, (long long)last);
     for (int64_t id = first; id <= last && error->code == SQLITE_OK; id++)
         add_entry(w, id, NULL, error);
     return error->code;
@@ -113,8 +113,8 @@ static int walk_row(walk *w, sqlite3_stmt *row, int64_t id, rbt_error *error) {
     if (fits) rbt_leaf_hash(&hash, log->leaf.data, log->leaf.length);
     int64_t recorded_at = sqlite3_column_int64(row, 1);
     if (fits && recorded_at < w->last_recorded_at)
-        rbt_problem(w->v, "clock", id, "entry %lld is recorded before the entry that precedes it",
-                    (long long)id);
+        rbt_log_problem(w->v, "clock", id,
+                        "entry %lld is recorded before the entry that precedes it", (long long)id);
     if (fits) w->last_recorded_at = recorded_at;
     return add_entry(w, id, &hash, error);
 }
@@ -127,7 +127,7 @@ static int walk_rows(walk *w, rbt_error *error) {
     while (error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
         int64_t id = sqlite3_column_int64(rows, 0);
         if (id <= log->pruned_to || id > last) {
-            rbt_problem(
+            rbt_log_problem(
                 w->v, "inserted", id,
                 "row %lld was not written by the log, which holds entries %lld to %lld here",
                 (long long)id, (long long)log->pruned_to + 1, (long long)last);
@@ -139,8 +139,8 @@ static int walk_rows(walk *w, rbt_error *error) {
     }
     int code = sqlite3_finalize(rows);
     if (error->code == SQLITE_OK && code != SQLITE_OK)
-        rbt_problem(w->v, "damaged", next, "the rows cannot be read from entry %lld on: %s",
-                    (long long)next, sqlite3_errmsg(log->db));
+        rbt_log_problem(w->v, "damaged", next, "the rows cannot be read from entry %lld on: %s",
+                        (long long)next, sqlite3_errmsg(log->db));
     else if (error->code == SQLITE_OK && next <= last)
         add_missing(w, next, last, error);
     return error->code;
@@ -161,15 +161,15 @@ static void judge(walk *w) {
     for (size_t i = 0; i < w->differing_count; i++) {
         long long id = w->differing[i];
         if (rows_fit)
-            rbt_problem(w->v, "tree", id, "the tree's hash of entry %lld was changed", id);
+            rbt_log_problem(w->v, "tree", id, "the tree's hash of entry %lld was changed", id);
         else if (stored_fit)
-            rbt_problem(w->v, "changed", id, "entry %lld was changed after it was logged", id);
+            rbt_log_problem(w->v, "changed", id, "entry %lld was changed after it was logged", id);
         else
-            rbt_problem(w->v, "changed", id,
-                        "entry %lld does not have the hash that the tree holds of it", id);
+            rbt_log_problem(w->v, "changed", id,
+                            "entry %lld does not have the hash that the tree holds of it", id);
     }
     if (!rows_fit && !stored_fit && !w->gaps)
-        rbt_problem(
+        rbt_log_problem(
             w->v, "root", -1,
             "the entries do not give the root in the log's head: entries, tree or head were "
             "re-written");
@@ -189,8 +189,8 @@ static int check_rows(rbt_verification *v, rbt_error *error) {
     } else if (rbt_tree_frontier(&w->rows, (uint64_t)log->pruned_to + 1, rbt_log_node, log,
                                  &unknown) != SQLITE_OK) {
         if (unknown.code == SQLITE_NOMEM) rbt_fail_nomem(error);
-        rbt_problem(v, "tree", log->pruned_to, "%s",
-                    unknown.message ? unknown.message : "the tree is damaged");
+        rbt_log_problem(v, "tree", log->pruned_to, "%s",
+                        unknown.message ? unknown.message : "the tree is damaged");
         w->gaps = true;
     }
     rbt_error_clear(&unknown);
@@ -213,14 +213,14 @@ static void check_level(rbt_verification *v, unsigned level, uint64_t first, rbt
         if (lack.code == SQLITE_OK) {
             rbt_node_hash(&low[0], &low[0], &low[1]);
             if (!rbt_hash_equal(&low[0], &up))
-                rbt_problem(v, "tree", (int64_t)(i << level),
-                            "the hashes of entries %llu to %llu do not fit the level above them",
-                            (unsigned long long)(i << level),
-                            (unsigned long long)(((i + 1) << level) - 1));
+                rbt_log_problem(
+                    v, "tree", (int64_t)(i << level),
+                    "the hashes of entries %llu to %llu do not fit the level above them",
+                    (unsigned long long)(i << level), (unsigned long long)(((i + 1) << level) - 1));
         } else if (lack.code == SQLITE_NOMEM) {
             rbt_fail_nomem(error);
         } else {
-            rbt_problem(v, "tree", (int64_t)(i << level), "%s", lack.message);
+            rbt_log_problem(v, "tree", (int64_t)(i << level), "%s", lack.message);
         }
         rbt_error_clear(&lack);
     }
@@ -234,9 +234,10 @@ static int check_tree(rbt_verification *v, rbt_error *error) {
     rbt_frontier_root(&head, &log->frontier);
     if (rbt_tree_root(&root, log->frontier.size, rbt_log_node, log, &trouble) != SQLITE_OK) {
         if (trouble.code == SQLITE_NOMEM) rbt_fail_nomem(error);
-        rbt_problem(v, "tree", -1, "%s", trouble.message ? trouble.message : "the tree is damaged");
+        rbt_log_problem(v, "tree", -1, "%s",
+                        trouble.message ? trouble.message : "the tree is damaged");
     } else if (!rbt_hash_equal(&root, &head)) {
-        rbt_problem(v, "tree", -1, "the tree's tiles do not give the root in the log's head");
+        rbt_log_problem(v, "tree", -1, "the tree's tiles do not give the root in the log's head");
     }
     rbt_error_clear(&trouble);
     /* Levels 0 to 7 of pruned blocks are gone; all from level 8 on stay. */
@@ -252,17 +253,18 @@ static int check_seal(rbt_verification *v, char key_id[17], rbt_error *error) {
     if (!v->log->sealed) return SQLITE_OK;
     if (rbt_seal_check(v->log, &result, key_id, error) != SQLITE_OK) return error->code;
     if (result == RBT_SEAL_BROKEN)
-        rbt_problem(v, "seal", -1,
-                    "the seal does not fit the log's size and root: the log was re-written without "
-                    "key %s",
-                    key_id);
+        rbt_log_problem(
+            v, "seal", -1,
+            "the seal does not fit the log's size and root: the log was re-written without "
+            "key %s",
+            key_id);
     else if (result == RBT_SEAL_MISSING)
-        rbt_problem(v, "seal", -1, "the seal is missing or damaged");
+        rbt_log_problem(v, "seal", -1, "the seal is missing or damaged");
     else if (result == RBT_SEAL_NO_KEY)
-        rbt_problem(v, "untrusted", -1,
-                    "the log is sealed under key %s, which the ring does not have; set "
-                    "RUSTYBT_ENCRYPTION_KEY to check the seal",
-                    key_id);
+        rbt_log_problem(v, "untrusted", -1,
+                        "the log is sealed under key %s, which the ring does not have; set "
+                        "RUSTYBT_ENCRYPTION_KEY to check the seal",
+                        key_id);
     return SQLITE_OK;
 }
 
@@ -273,13 +275,14 @@ static int check_declaration(rbt_verification *v, rbt_error *error) {
     if (rbt_genesis_parse(&genesis, log->genesis, strlen(log->genesis), log->name, &trouble) !=
         SQLITE_OK) {
         if (trouble.code == SQLITE_NOMEM) rbt_fail_nomem(error);
-        rbt_problem(v, "declaration", 0, "%s", trouble.message ? trouble.message : log->name);
+        rbt_log_problem(v, "declaration", 0, "%s", trouble.message ? trouble.message : log->name);
     } else if (!rbt_declaration_equal(log->declaration, genesis.argument_count,
                                       (const char *const *)genesis.arguments)) {
-        rbt_problem(v, "declaration", 0,
-                    "the declaration in sqlite_schema is not the one the log was created with");
+        rbt_log_problem(v, "declaration", 0,
+                        "the declaration in sqlite_schema is not the one the log was created with");
     } else if (genesis.sealed != log->declaration->sealed) {
-        rbt_problem(v, "declaration", 0, "the genesis says sealed where the declaration does not");
+        rbt_log_problem(v, "declaration", 0,
+                        "the genesis says sealed where the declaration does not");
     }
     rbt_error_clear(&trouble);
     rbt_genesis_free(&genesis);
@@ -297,32 +300,33 @@ static int check_checkpoint(rbt_verification *v, const char *note, const char *v
     rbt_error unknown = {0};
     if (!rbt_note_split(note, strlen(note), &text_length, &why) ||
         !rbt_checkpoint_parse(&checkpoint, note, text_length)) {
-        rbt_problem(v, "checkpoint", -1, "the checkpoint is no signed checkpoint%s%s",
-                    why ? ": " : "", why ? why : "");
+        rbt_log_problem(v, "checkpoint", -1, "the checkpoint is no signed checkpoint%s%s",
+                        why ? ": " : "", why ? why : "");
         return SQLITE_OK;
     }
     if (rbt_trusted_verifiers(log->logs->connection, vkeys, log->origin, "audit_verify", &verifiers,
                               &count, error) != SQLITE_OK)
         return error->code;
     if (strcmp(checkpoint.origin, log->origin) != 0)
-        rbt_problem(v, "checkpoint", -1, "the checkpoint is of log %s, not of %s",
-                    checkpoint.origin, log->origin);
+        rbt_log_problem(v, "checkpoint", -1, "the checkpoint is of log %s, not of %s",
+                        checkpoint.origin, log->origin);
     else if (count == 0)
-        rbt_problem(v, "untrusted", -1,
-                    "there is no key to trust the checkpoint's signature by; set "
-                    "RUSTYBT_VERIFY_KEYS or give vkeys");
+        rbt_log_problem(v, "untrusted", -1,
+                        "there is no key to trust the checkpoint's signature by; set "
+                        "RUSTYBT_VERIFY_KEYS or give vkeys");
     else if (rbt_note_verify(note, strlen(note), verifiers, count) < 0)
-        rbt_problem(v, "checkpoint", -1, "no trusted key signed the checkpoint");
+        rbt_log_problem(v, "checkpoint", -1, "no trusted key signed the checkpoint");
     else if (checkpoint.size > log->frontier.size)
-        rbt_problem(v, "rolled_back", -1,
-                    "the checkpoint is of %llu leaves, the log has only %llu: it was rolled back",
-                    (unsigned long long)checkpoint.size, (unsigned long long)log->frontier.size);
+        rbt_log_problem(
+            v, "rolled_back", -1,
+            "the checkpoint is of %llu leaves, the log has only %llu: it was rolled back",
+            (unsigned long long)checkpoint.size, (unsigned long long)log->frontier.size);
     else if (rbt_tree_root(&root, checkpoint.size, rbt_log_node, log, &unknown) != SQLITE_OK)
-        rbt_problem(v, "checkpoint", -1, "the root of %llu leaves cannot be computed: %s",
-                    (unsigned long long)checkpoint.size,
-                    unknown.message ? unknown.message : "out of memory");
+        rbt_log_problem(v, "checkpoint", -1, "the root of %llu leaves cannot be computed: %s",
+                        (unsigned long long)checkpoint.size,
+                        unknown.message ? unknown.message : "out of memory");
     else if (!rbt_hash_equal(&root, &checkpoint.root))
-        rbt_problem(
+        rbt_log_problem(
             v, "forked", -1,
             "the log's first %llu leaves are not those of the checkpoint: it was re-written",
             (unsigned long long)checkpoint.size);
@@ -380,7 +384,7 @@ int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkey
             report_verified(v, segments, seal_key, checkpoint != NULL);
     } else if (trouble.code == SQLITE_CORRUPT_VTAB || trouble.code == SQLITE_CORRUPT ||
                trouble.code == SQLITE_ERROR) {
-        rbt_problem(v, "damaged", -1, "%s", trouble.message ? trouble.message : log->name);
+        rbt_log_problem(v, "damaged", -1, "%s", trouble.message ? trouble.message : log->name);
     } else {
         rbt_fail(error, trouble.code, "%s", trouble.message ? trouble.message : log->name);
     }

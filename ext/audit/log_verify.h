@@ -24,8 +24,8 @@ int rbt_log_verify(rbt_verification *verification, const char *checkpoint, const
                    rbt_error *error);
 
 /* Reports a finding of level error. */
-void rbt_problem(rbt_verification *verification, const char *kind, int64_t id, const char *format,
-                 ...);
+void rbt_log_problem(rbt_verification *verification, const char *kind, int64_t id,
+                     const char *format, ...);
 
 /* The part in log_schema_check.c: tables, indexes and triggers against what the declaration gives,
 ** foreign triggers, and SQLite's integrity_check of the rows. */

@@ -65,6 +65,7 @@ void rbt_result_error(sqlite3_context *context, rbt_error *error) {
 }
 
 int rbt_vtab_error(sqlite3_vtab *table, rbt_error *error) {
+    if (error->code == SQLITE_OK) return SQLITE_OK;
     int code = public_code(error);
     sqlite3_free(table->zErrMsg);
     table->zErrMsg = error->message;

@@ -32,7 +32,7 @@ void rbt_error_clear(rbt_error *error);
 void rbt_result_error(sqlite3_context *context, rbt_error *error);
 
 /* Moves the error's message into a virtual table or cursor (its owner's zErrMsg), clears the error
-** and returns its code (IOERR and FULL become ERROR, as above). */
+** and returns its code (IOERR and FULL become ERROR, as above); SQLITE_OK when there is none. */
 int rbt_vtab_error(sqlite3_vtab *table, rbt_error *error);
 
 #endif

@@ -1,224 +1,17 @@
 /* SPDX-License-Identifier: MIT
-** Segments: what is written comes back through `zstd -dc` and through scans, whatever is changed in the
-** file is found, and nothing half-written is ever published. */
+** Segments: what is written comes back through `zstd -dc`, whatever is changed in the file is found, and
+** nothing half-written is ever published. */
 #define XXH_INLINE_ALL
+#include "segment_fixture.h"
+
 #include "archive/manifest.h"
 #include "archive/seek_table.h"
-#include "archive/store.h"
 #include "base/bytes.h"
-#include "base/file.h"
-#include "base/memory.h"
 #include "crypto/hash.h"
-#include "tap.h"
-#include <dirent.h>
 #include <errno.h>
-#include <sodium.h>
-#include <unistd.h>
 #include <xxhash.h>
 
-enum { ENTRIES = 300000, CUT = 200000, LEVELS = 20 };
-static const rbt_segment_store *store = &rbt_archive_store;
-static const char genesis[] =
-    "{\"id\":0,\"recorded_at\":1700000000000000,\"rustybt_log\":1,\"log_id\":"
-    "\"000102030405060708090a0b0c0d0e0f\",\"origin\":\"example.com/audit\",\"sealed\":true,"
-    "\"arguments\":[]}";
-
-static char directory[] = "/tmp/rustybt-segment-XXXXXX";
-static rbt_leaf_shape shape;
-static rbt_hash *levels[LEVELS]; /* every perfect node of the tree of 0 … ENTRIES */
-static rbt_verifier signer, stranger;
-static uint8_t secret[64], strange_secret[64];
-
-static rbt_error no_error;
-
-/* ---- A log whose every line follows from its id ---- */
-
-static void make_line(rbt_buffer *out, int64_t id) {
-    static const char *const venues[] = {"binance", "bybit", "kraken \"pro\""};
-    rbt_buffer_clear(out);
-    if (id == 0) {
-        rbt_buffer_add_text(out, genesis);
-        return;
-    }
-    char order[40], data[80];
-    snprintf(order, sizeof order, "order-%08lld", (long long)(id * 7919 % 1000003));
-    snprintf(data, sizeof data, "{\"seq\":%lld,\"tags\":[\"a\",\"}\"]}", (long long)id);
-    const char *venue = venues[id / 100000 % 3];
-    rbt_value values[5] = {
-        {.kind = RBT_TEXT, .data = (const uint8_t *)order, .length = strlen(order)},
-        {.kind = RBT_TEXT, .data = (const uint8_t *)venue, .length = strlen(venue)},
-        {.kind = id % 10 ? RBT_INTEGER : RBT_NULL, .integer = id / 10},
-        {.kind = RBT_REAL, .real = (double)id / 4},
-        {.kind = RBT_TEXT, .data = (const uint8_t *)data, .length = strlen(data)}};
-    if (rbt_leaf_write(out, &shape, "orders", id, 1700000000000000 + id * 1000, NULL, values,
-                       &no_error))
-        abort();
-}
-
-static void make_tree(void) {
-    rbt_buffer line = {0};
-    for (size_t level = 0; level < LEVELS; level++)
-        levels[level] = malloc((((size_t)ENTRIES + 1) >> level) * sizeof(rbt_hash) + 1);
-    for (int64_t id = 0; id <= ENTRIES; id++) {
-        make_line(&line, id);
-        rbt_leaf_hash(&levels[0][id], line.data, line.length);
-        size_t index = (size_t)id;
-        for (size_t level = 0; level + 1 < LEVELS && (index & 1); level++, index >>= 1)
-            rbt_node_hash(&levels[level + 1][index >> 1], &levels[level][index - 1],
-                          &levels[level][index]);
-    }
-    rbt_buffer_free(&line);
-}
-
-static int read_node(void *context, unsigned level, uint64_t index, rbt_hash *out,
-                     rbt_error *error) {
-    (void)context, (void)error;
-    *out = levels[level][index];
-    return SQLITE_OK;
-}
-
-typedef struct source {
-    int64_t next, last;
-    int64_t wrong_id, skip_id; /* an entry that comes changed, or not at all; 0: none */
-    rbt_buffer line;
-} source;
-
-static int next_line(void *context, const char **line, size_t *length, rbt_error *error) {
-    source *s = context;
-    (void)error;
-    if (s->next == s->skip_id && s->skip_id) s->next++;
-    if (s->next > s->last) return SQLITE_DONE;
-    make_line(&s->line, s->next);
-    if (s->next == s->wrong_id && s->wrong_id) {
-        char *venue = memmem(s->line.data, s->line.length, "binance", 7);
-        if (!venue) abort();
-        memcpy(venue, "binanze", 7);
-    }
-    s->next++;
-    *line = (const char *)s->line.data;
-    *length = s->line.length;
-    return SQLITE_ROW;
-}
-
-typedef struct made {
-    rbt_segment_plan plan;
-    rbt_frontier before;
-    rbt_proof proof;
-    rbt_hash root;
-    char name[100], path[200];
-    rbt_segment_summary summary;
-    rbt_error error;
-    int code;
-} made;
-
-static void prepare(made *m, int64_t first, int64_t last) {
-    rbt_buffer name = {0};
-    store->name(&name, "orders", first, last);
-    snprintf(m->name, sizeof m->name, "%s", rbt_buffer_text(&name));
-    snprintf(m->path, sizeof m->path, "%s/%s", directory, m->name);
-    rbt_buffer_free(&name);
-    uint64_t size = (uint64_t)last + 1;
-    rbt_tree_frontier(&m->before, (uint64_t)first, read_node, NULL, &no_error);
-    rbt_tree_inclusion(&m->proof, 0, size, read_node, NULL, &no_error);
-    rbt_tree_root(&m->root, size, read_node, NULL, &no_error);
-    m->plan = (rbt_segment_plan){.who = "audit_archive",
-                                 .directory = directory,
-                                 .name = m->name,
-                                 .log = "orders",
-                                 .origin = "example.com/audit",
-                                 .shape = &shape,
-                                 .first_id = first,
-                                 .last_id = last,
-                                 .before = &m->before,
-                                 .genesis = genesis,
-                                 .genesis_proof = &m->proof,
-                                 .level = 1,
-                                 .signer = signer,
-                                 .signer_secret = secret};
-    for (int i = 0; i < 16; i++)
-        m->plan.log_id[i] = (uint8_t)i;
-}
-
-static int write_from(made *m, source *s) {
-    rbt_error_clear(&m->error);
-    s->next = m->plan.first_id;
-    if (!s->last) s->last = m->plan.last_id;
-    m->code = store->write(&m->plan, &m->root, next_line, s, &m->summary, &m->error);
-    rbt_buffer_free(&s->line);
-    return m->code;
-}
-
-static void make(made *m, int64_t first, int64_t last) {
-    source s = {0};
-    memset(m, 0, sizeof *m);
-    prepare(m, first, last);
-    write_from(m, &s);
-}
-
-/* ---- Files and problems ---- */
-
-static rbt_buffer slurp(const char *path) {
-    rbt_buffer bytes = {0};
-    if (rbt_file_read_whole("test", path, (size_t)1 << 30, &bytes, &no_error)) abort();
-    return bytes;
-}
-
-static void spill(const char *path, const void *bytes, size_t length) {
-    unlink(path);
-    FILE *file = fopen(path, "wb");
-    if (!file || fwrite(bytes, 1, length, file) != length || fclose(file) != 0) abort();
-}
-
-typedef struct found {
-    int64_t count;
-    int64_t id;
-    char kinds[200];
-    char first[400];
-} found;
-
-static void note_problem(void *context, const char *kind, int64_t id, const char *detail) {
-    found *f = context;
-    size_t used = strlen(f->kinds);
-    if (f->count++ == 0) {
-        f->id = id;
-        const char *sentence = strstr(detail, ": ");
-        snprintf(f->first, sizeof f->first, "%s", sentence ? sentence + 2 : detail);
-    }
-    if (!strstr(f->kinds, kind))
-        snprintf(f->kinds + used, sizeof f->kinds - used, "%s%s", used ? " " : "", kind);
-}
-
-static found check_with(const char *path, const rbt_verifier *verifier, size_t count) {
-    found f = {0};
-    rbt_error error = {0};
-    rbt_segment_summary summary;
-    int64_t problems;
-    int code = store->verify(path, verifier, count, note_problem, &f, &summary, &problems, &error);
-    if (code != SQLITE_OK || problems != f.count) {
-        printf("# verify: %s\n", error.message);
-        abort();
-    }
-    return f;
-}
-
-static found check_bytes(const void *bytes, size_t length) {
-    char path[200];
-    snprintf(path, sizeof path, "%s/tampered", directory);
-    spill(path, bytes, length);
-    return check_with(path, &signer, 1);
-}
-
-/* How many files there are whose name ends so. */
-static int count_files(const char *end) {
-    DIR *listing = opendir(directory);
-    int count = 0;
-    for (struct dirent *entry; (entry = readdir(listing));) {
-        size_t length = strlen(entry->d_name), end_length = strlen(end);
-        count += length >= end_length && strcmp(entry->d_name + length - end_length, end) == 0;
-    }
-    closedir(listing);
-    return count;
-}
+enum { ENTRIES = 300000, CUT = 200000 };
 
 /* ---- Checks ---- */
 
@@ -468,143 +261,6 @@ static void check_trust(const made *m) {
             "nor with the right key under another name");
 }
 
-/* ---- Scans ---- */
-
-typedef struct scanned {
-    int64_t rows, first, last, matching;
-    int ordered, right;
-    rbt_error error;
-} scanned;
-
-static scanned scan(const made *m, const rbt_leaf_shape *as, const rbt_zone_term *terms,
-                    size_t count, bool reverse) {
-    scanned result = {.ordered = 1, .right = 1};
-    rbt_segment_scan *cursor;
-    const rbt_leaf *leaf;
-    const char *line;
-    size_t length;
-    rbt_buffer want = {0};
-    int code =
-        store->scan_open(&cursor, m->path, &signer, 1, m->summary.manifest_sha256, m->plan.log_id,
-                         as, UINT64_MAX, terms, count, reverse, &result.error);
-    if (code != SQLITE_OK) return result;
-    while ((code = store->scan_next(cursor, &leaf, &line, &length, &result.error)) == SQLITE_ROW) {
-        if (result.rows++ == 0) result.first = leaf->id;
-        if (result.rows > 1) result.ordered &= leaf->id == result.last + (reverse ? -1 : 1);
-        result.last = leaf->id;
-        if (leaf->id % 997 == 0) { /* often enough, and quick */
-            make_line(&want, leaf->id);
-            result.right &= want.length == length && memcmp(want.data, line, length) == 0;
-        }
-    }
-    if (code != SQLITE_DONE) result.rows = -1;
-    store->scan_close(cursor);
-    rbt_buffer_free(&want);
-    return result;
-}
-
-static rbt_zone_term whole(int column, rbt_compare compare, int64_t value) {
-    return (rbt_zone_term){column, compare, {.kind = RBT_INTEGER, .integer = value}};
-}
-
-static rbt_zone_term words(int column, rbt_compare compare, const char *value) {
-    return (rbt_zone_term){
-        column,
-        compare,
-        {.kind = RBT_TEXT, .data = (const uint8_t *)value, .length = strlen(value)}};
-}
-
-static void check_scans(const made *big, const made *second) {
-    scanned all = scan(big, &shape, NULL, 0, false);
-    is_int(all.rows, CUT, "a scan gives every entry but the genesis");
-    ok(all.ordered && all.right && all.first == 1, "in order, each with its line");
-    scanned back = scan(big, &shape, NULL, 0, true);
-    ok(back.rows == CUT && back.ordered && back.right && back.first == CUT && back.last == 1,
-       "or all of them backwards");
-    rbt_zone_term range[2] = {whole(RBT_SCAN_ID, RBT_GE, 70000), whole(RBT_SCAN_ID, RBT_LT, 70010)};
-    scanned some = scan(big, &shape, range, 2, true);
-    ok(some.rows == 10 && some.first == 70009 && some.last == 70000,
-       "an id range gives its entries");
-    rbt_zone_term one = whole(RBT_SCAN_ID, RBT_EQ, 0);
-    is_int(scan(big, &shape, &one, 1, false).rows, 0, "id 0 is no entry");
-
-    rbt_zone_term term = words(1, RBT_EQ, "bybit");
-    scanned venue = scan(big, &shape, &term, 1, false);
-    ok(venue.rows >= 100000 && venue.rows < 150000 && venue.last >= 199999,
-       "frames without a listed text are passed over, and no entry is lost");
-    term = words(1, RBT_EQ, "nowhere");
-    is_int(scan(big, &shape, &term, 1, false).rows, 0, "a text that no frame lists gives nothing");
-    term = words(1, RBT_GT, "kraken");
-    is_int(scan(second, &shape, &term, 1, false).rows, ENTRIES - CUT,
-           "texts compare bytewise, also those with escapes");
-    term = whole(2, RBT_GE, CUT / 10 - 1);
-    venue = scan(big, &shape, &term, 1, false);
-    ok(venue.rows > 0 && venue.rows < CUT / 4 && venue.last == CUT, "integers narrow by range");
-    term = (rbt_zone_term){3, RBT_LT, {.kind = RBT_REAL, .real = 0.3}};
-    venue = scan(big, &shape, &term, 1, false);
-    ok(venue.rows > 0 && venue.rows < CUT / 4 && venue.first == 1, "reals too");
-    term = whole(3, RBT_GE, CUT / 4);
-    venue = scan(big, &shape, &term, 1, false);
-    ok(venue.rows > 0 && venue.rows < CUT / 4 && venue.last == CUT,
-       "a whole number narrows a REAL column");
-    term = whole(1, RBT_LT, 5);
-    is_int(scan(big, &shape, &term, 1, false).rows, CUT,
-           "a number against TEXT excludes nothing: SQLite may convert it");
-    term = words(0, RBT_EQ, "x");
-    is_int(scan(big, &shape, &term, 1, false).rows, CUT,
-           "a column of too many texts has no zone and excludes nothing");
-
-    rbt_leaf_shape other = {0};
-    rbt_leaf_shape_add(&other, "price", 5, RBT_COLUMN_REAL, &no_error);
-    rbt_leaf_shape_add(&other, "absent", 6, RBT_COLUMN_TEXT, &no_error);
-    rbt_segment_scan *cursor;
-    const rbt_leaf *leaf;
-    const char *line;
-    size_t length;
-    rbt_error error = {0};
-    store->scan_open(&cursor, big->path, &signer, 1, NULL, NULL, &other, UINT64_MAX, NULL, 0, false,
-                     &error);
-    store->scan_next(cursor, &leaf, &line, &length, &error);
-    ok(leaf->values[0].kind == RBT_REAL && leaf->values[0].real == 0.25 &&
-           leaf->values[1].kind == RBT_NULL,
-       "columns are matched by name, and one that is not there is NULL");
-    store->scan_close(cursor);
-    term = words(1, RBT_EQ, "x");
-    is_int(scan(big, &other, &term, 1, false).rows, 0, "an absent column satisfies no comparison");
-    rbt_leaf_shape_free(&other);
-}
-
-static void check_scan_refusals(const made *big) {
-    rbt_segment_scan *cursor;
-    rbt_error error = {0};
-    uint8_t other[32] = {1};
-    is_int(store->scan_open(&cursor, big->path, &stranger, 1, NULL, NULL, &shape, 0, NULL, 0, false,
-                            &error),
-           SQLITE_ERROR, "a scan needs a trusted signature");
-    ok(strstr(error.message, "none of the 1 trusted keys"), "and says that it has none");
-    rbt_error_clear(&error);
-    is_int(store->scan_open(&cursor, big->path, &signer, 1, other, NULL, &shape, 0, NULL, 0, false,
-                            &error),
-           SQLITE_CORRUPT_VTAB, "a scan refuses another manifest than was recorded");
-    rbt_error_clear(&error);
-    is_int(store->scan_open(&cursor, big->path, &signer, 1, NULL, other, &shape, 0, NULL, 0, false,
-                            &error),
-           SQLITE_CORRUPT_VTAB, "or another log");
-    rbt_error_clear(&error);
-
-    made damaged = *big;
-    rbt_buffer bytes = slurp(big->path);
-    bytes.data[bytes.length / 2] ^= 1;
-    snprintf(damaged.path, sizeof damaged.path, "%s/tampered", directory);
-    spill(damaged.path, bytes.data, bytes.length);
-    scanned result = scan(&damaged, &shape, NULL, 0, false);
-    ok(result.rows == -1 && result.error.code == SQLITE_CORRUPT_VTAB &&
-           strstr(result.error.message, "has other bytes than were signed"),
-       "a damaged frame ends a scan with an error, never with fewer rows");
-    rbt_error_clear(&result.error);
-    rbt_buffer_free(&bytes);
-}
-
 /* ---- The protocol ---- */
 
 static rbt_file_operations faulty;
@@ -682,39 +338,9 @@ static void check_protocol(const made *small) {
     rbt_error_clear(&again.error);
 }
 
-static void clean_up(void) {
-    char command[100];
-    snprintf(command, sizeof command, "rm -r '%s'", directory);
-    if (system(command) != 0) printf("# %s is left behind\n", directory);
-    for (size_t level = 0; level < LEVELS; level++)
-        free(levels[level]);
-    rbt_leaf_shape_free(&shape);
-}
-
 int main(void) {
-    plan(73);
-    if (sodium_init() < 0 || !mkdtemp(directory)) return 1;
-    static const struct {
-        const char *name;
-        rbt_column_type type;
-    } columns[] = {{"order_id", RBT_COLUMN_TEXT},
-                   {"venue", RBT_COLUMN_TEXT},
-                   {"quantity", RBT_COLUMN_INTEGER},
-                   {"price", RBT_COLUMN_REAL},
-                   {"data", RBT_COLUMN_JSON}};
-    for (size_t i = 0; i < 5; i++)
-        rbt_leaf_shape_add(&shape, columns[i].name, strlen(columns[i].name), columns[i].type,
-                           &no_error);
-    uint8_t seed[32], public_key[32];
-    for (int i = 0; i < 32; i++)
-        seed[i] = (uint8_t)i;
-    crypto_sign_seed_keypair(public_key, secret, seed);
-    rbt_verifier_make(&signer, "example.com/audit", public_key);
-    seed[0] = 99;
-    crypto_sign_seed_keypair(public_key, strange_secret, seed);
-    rbt_verifier_make(&stranger, "example.com/audit", public_key);
-    make_tree();
-
+    plan(53);
+    begin_segments(ENTRIES);
     made big, second, small;
     check_names();
     check_golden_manifest();
@@ -734,9 +360,7 @@ int main(void) {
     check_golden_file(&small);
     check_every_byte(&small);
     check_regions(&big, &second);
-    check_scans(&big, &second);
-    check_scan_refusals(&big);
     check_protocol(&small);
-    clean_up();
+    end_segments();
     return done();
 }
