@@ -7,6 +7,7 @@
 */
 #include "lifecycle.h"
 
+#include "../base/bytes.h"
 #include "../base/file.h"
 #include "../base/json.h"
 #include "../base/memory.h"
@@ -78,8 +79,9 @@ typedef struct job {
     rbt_frontier before;
     rbt_hash root;
     rbt_proof genesis_proof;
-    sqlite3_stmt *rows; /* the source */
-    int64_t next_id;
+    int64_t next_id;  /* of the source */
+    rbt_buffer lines; /* a batch of lines, each behind its length as u32 LE */
+    size_t next_line; /* offset in lines */
 } job;
 
 /* The planned segment of a run that was killed, or the manifest that a new one must name. Within the
@@ -154,31 +156,59 @@ static int plan_segment(job *j, int64_t cutoff, rbt_error *error) {
     return error->code;
 }
 
+static void add_line(job *j, const void *line, size_t length) {
+    uint8_t prefix[4];
+    rbt_store_u32le(prefix, (uint32_t)length);
+    rbt_buffer_add(&j->lines, prefix, sizeof prefix);
+    rbt_buffer_add(&j->lines, line, length);
+}
+
+/* Reads the next batch and ends its read transaction: with a rollback journal a reader keeps writers out,
+** and compressing takes long. Entries never change, so batches need not share a snapshot. */
+static int read_batch(job *j, rbt_error *error) {
+    enum { BATCH_ROWS = 4096 };
+    rbt_log *log = j->log;
+    rbt_buffer_clear(&j->lines);
+    j->next_line = 0;
+    int64_t id = j->next_id;
+    int64_t last = j->last_id - id >= BATCH_ROWS ? id + BATCH_ROWS - 1 : j->last_id;
+    if (id == 0) {
+        add_line(j, log->genesis, strlen(log->genesis));
+        id = 1;
+    }
+    sqlite3_stmt *rows = id <= last ? rbt_log_rows(log, id, last, error) : NULL;
+    while (rows && error->code == SQLITE_OK && id <= last) {
+        bool fits = false;
+        int code = sqlite3_step(rows);
+        if (code == SQLITE_ROW && sqlite3_column_int64(rows, 0) == id)
+            rbt_log_row_leaf(log, rows, &fits, error);
+        else if (code != SQLITE_ROW && code != SQLITE_DONE)
+            rbt_fail_db(error, log->db, who);
+        if (!fits)
+            rbt_fail(error, SQLITE_CORRUPT_VTAB,
+                     "%s: entry %lld is missing or was changed; SELECT * FROM audit_verify('%s') "
+                     "tells more",
+                     log->name, (long long)id, log->name);
+        else
+            add_line(j, log->leaf.data, log->leaf.length);
+        id++;
+    }
+    sqlite3_finalize(rows);
+    if (j->lines.failed) rbt_fail_nomem(error);
+    j->next_id = last + 1;
+    return error->code;
+}
+
 /* The rbt_line_source: genesis, then the rows. */
 static int next_line(void *context, const char **line, size_t *length, rbt_error *error) {
     job *j = context;
-    rbt_log *log = j->log;
-    if (j->next_id > j->last_id) return SQLITE_DONE;
-    int64_t id = j->next_id++;
-    if (id == 0) {
-        *line = log->genesis;
-        *length = strlen(log->genesis);
-        return SQLITE_ROW;
+    if (j->next_line >= j->lines.length) {
+        if (j->next_id > j->last_id) return SQLITE_DONE;
+        if (read_batch(j, error) != SQLITE_OK) return error->code;
     }
-    int code = sqlite3_step(j->rows);
-    bool fits = false;
-    if (code == SQLITE_ROW && sqlite3_column_int64(j->rows, 0) == id) {
-        if (rbt_log_row_leaf(log, j->rows, &fits, error) != SQLITE_OK) return error->code;
-        *line = (const char *)log->leaf.data;
-        *length = log->leaf.length;
-    }
-    if (code != SQLITE_ROW && code != SQLITE_DONE) return rbt_fail_db(error, log->db, who);
-    if (!fits)
-        return rbt_fail(
-            error, SQLITE_CORRUPT_VTAB,
-            "%s: entry %lld is missing or was changed; SELECT * FROM audit_verify('%s') "
-            "tells more",
-            log->name, (long long)id, log->name);
+    *length = rbt_load_u32le(j->lines.data + j->next_line);
+    *line = (const char *)j->lines.data + j->next_line + 4;
+    j->next_line += 4 + *length;
     return SQLITE_ROW;
 }
 
@@ -211,13 +241,12 @@ static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_sum
                 rbt_time_add(sqlite3_column_int64(last, 0), log->declaration->retain_duration);
         sqlite3_finalize(last);
     }
-    int64_t first_row = j->first_id > 0 ? j->first_id : 1;
-    if (error->code == SQLITE_OK) j->rows = rbt_log_rows(log, first_row, j->last_id, error);
     j->next_id = j->first_id;
-    if (j->rows)
+    rbt_buffer_clear(&j->lines);
+    j->next_line = 0;
+    if (error->code == SQLITE_OK)
         log->logs->connection->segments->write(&plan, &j->root, next_line, j, summary, error);
-    sqlite3_finalize(j->rows);
-    j->rows = NULL;
+    rbt_buffer_free(&j->lines);
     return error->code;
 }
 

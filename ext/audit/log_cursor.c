@@ -32,11 +32,26 @@ int rbt_log_cursor_open(sqlite3_vtab *table, sqlite3_vtab_cursor **out) {
     return SQLITE_OK;
 }
 
+enum { KEPT_PLANS = 32 }; /* prepared statements kept for one log */
+
+/* Gives the statement back to the log's list; a list that grew too long loses it. */
+static void give_back(rbt_log *log, rbt_plan *plan) {
+    size_t count = 0;
+    rbt_plan **link = &log->plans, **found = NULL;
+    for (; *link; link = &(*link)->next, count++)
+        if (*link == plan) found = link;
+    sqlite3_reset(plan->statement);
+    sqlite3_clear_bindings(plan->statement);
+    plan->in_use = false;
+    if (count <= KEPT_PLANS || !found) return;
+    *found = plan->next;
+    sqlite3_finalize(plan->statement);
+    rbt_free(plan);
+}
+
 static void finish(log_cursor *cursor) {
     if (cursor->plan) {
-        sqlite3_reset(cursor->plan->statement);
-        sqlite3_clear_bindings(cursor->plan->statement);
-        cursor->plan->in_use = false;
+        give_back(log_of(cursor), cursor->plan);
         cursor->plan = NULL;
     }
     rbt_cold_close(cursor->cold);

@@ -99,8 +99,14 @@ static int add_missing(walk *w, int64_t first, int64_t last, rbt_error *error) {
     else
         rbt_log_problem(w->v, "missing", first, "entries %lld to %lld are missing",
                         (long long)first, (long long)last);
-    for (int64_t id = first; id <= last && error->code == SQLITE_OK; id++)
+    /* A forged head may claim any number of entries: without stored hashes there is no going on. */
+    for (int64_t id = first; id <= last && error->code == SQLITE_OK; id++) {
+        if (!stored_hash(w, id, error)) {
+            w->gaps = true;
+            break;
+        }
         add_entry(w, id, NULL, error);
+    }
     return error->code;
 }
 
@@ -221,6 +227,7 @@ static void check_level(rbt_verification *v, unsigned level, uint64_t first, rbt
             rbt_fail_nomem(error);
         } else {
             rbt_log_problem(v, "tree", (int64_t)(i << level), "%s", lack.message);
+            i = log->frontier.size; /* what a forged head claims has no end */
         }
         rbt_error_clear(&lack);
     }

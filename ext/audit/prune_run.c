@@ -146,9 +146,9 @@ static int delete_rows(rbt_log *log, int64_t first, int64_t last, rbt_error *err
     int deleted = sqlite3_changes(log->db);
     if (error->code == SQLITE_OK && deleted != last - first + 1)
         rbt_fail(error, SQLITE_CORRUPT_VTAB,
-                 "%s: nothing was pruned: of entries %lld to %lld only %d are hot; SELECT * FROM "
-                 "audit_verify('%s') tells more",
-                 who, (long long)first, (long long)last, deleted, log->name);
+                 "%s: stopped before entry %lld: of entries %lld to %lld only %d are hot; SELECT * "
+                 "FROM audit_verify('%s') tells more",
+                 who, (long long)first, (long long)first, (long long)last, deleted, log->name);
     rbt_log_set_prune_gate(log, -1, error);
     log->logs->inside--;
     return error->code;

@@ -5,7 +5,6 @@
 
 #include "archive/archive_sql.h"
 #include "base/connection.h"
-#include <errno.h>
 
 enum { ENTRIES = 60000, CUT = 40000 };
 
@@ -54,9 +53,9 @@ static const char *ask(const char *sql) {
 }
 
 static bool contains(const char *text, const char *part) {
-    bool found = strstr(text, part) != NULL;
-    if (!found) printf("#  got: %s\n# want: … %s …\n", text, part);
-    return found;
+    bool holds = strstr(text, part) != NULL;
+    if (!holds) printf("#  got: %s\n# want: … %s …\n", text, part);
+    return holds;
 }
 
 static void check_verify(const made *second) {
@@ -70,9 +69,9 @@ static void check_verify(const made *second) {
        "a glob that matches nothing is an error");
     is_text(ask("SELECT archive_verify(NULL)"), "archive_verify: path must be TEXT, not NULL",
             "a NULL path is an error");
-    is_text(ask("SELECT level, kind, count(*) FROM archive_verify('orders-*.zst', "
-                "'example.com/other+00000000+AAAA')"),
-            "archive_verify: entry 1 of the list is no valid vkey", "so is a malformed vkey");
+    ok(contains(ask("SELECT * FROM archive_verify('orders-*.zst', 'example.com/x+00000000+AA')"),
+                "archive_verify: public key 1 is malformed"),
+       "so is a malformed vkey");
 
     unsetenv("RUSTYBT_VERIFY_KEYS");
     is_text(ask("SELECT level, kind, count(*) FROM archive_verify('orders-*.zst') GROUP BY 1, 2"),
@@ -151,7 +150,7 @@ static void check_entries(void) {
                 "FROM archive_entries('orders-*.zst')"),
             "60000|1|60000|2|60000", "archive_entries gives every entry and its file");
     is_text(ask("SELECT leaf FROM archive_entries('orders-*.zst') WHERE id = 40001"),
-            "{\"id\":40001,\"recorded_at\":1700000040001000,\"order_id\":\"order-00766969\","
+            "{\"id\":40001,\"recorded_at\":1700000040001000,\"order_id\":\"order-00766971\","
             "\"venue\":\"binance\",\"quantity\":4000,\"price\":10000.25,\"data\":{\"seq\":40001,"
             "\"tags\":[\"a\",\"}\"]}}",
             "with its leaf");
@@ -171,7 +170,7 @@ static void check_table(const made *second) {
             "60000|54000|450007500.0", "that holds all entries");
     is_text(ask("SELECT id, order_id, venue, quantity, price, data ->> 'seq', path FROM cold WHERE "
                 "id = 40001"),
-            "40001|order-00766969|binance|4000|10000.25|40001|"
+            "40001|order-00766971|binance|4000|10000.25|40001|"
             "orders-000000040001-000000060000.jsonl.zst",
             "values come in their types");
     is_text(ask("SELECT id FROM cold WHERE id BETWEEN 39999 AND 40002 ORDER BY id DESC"),
@@ -229,7 +228,7 @@ static void check_direct_only(void) {
 }
 
 int main(void) {
-    plan(45);
+    plan(46);
     begin_segments(ENTRIES);
     made first, second;
     make(&first, 0, CUT);
