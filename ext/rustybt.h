@@ -17,9 +17,10 @@ struct sqlite3_api_routines;
 #ifdef __cplusplus
 extern "C"
 #endif
-__attribute__((visibility("default"))) int sqlite3_rustybt_init(
-    sqlite3 *db,
-    char **pzErrMsg, /* OUT: why it failed, from sqlite3_malloc; always set on failure */
-    const struct sqlite3_api_routines *pApi);
+    __attribute__((visibility("default"))) int
+    sqlite3_rustybt_init(
+        sqlite3 *db,
+        char **pzErrMsg, /* OUT: why it failed, from sqlite3_malloc; always set on failure */
+        const struct sqlite3_api_routines *pApi);
 
 #endif

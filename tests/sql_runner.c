@@ -520,6 +520,7 @@ int main(int argument_count, char **arguments) {
     const char *wanted = getenv("TEST_SQLITE_VERSION");
     if (wanted && strcmp(wanted, sqlite3_libversion()) != 0)
         bail_out(0, "this should run on SQLite %s, but is %s", wanted, sqlite3_libversion());
+    unsetenv("LD_LIBRARY_PATH"); /* has done its work; commands run on the system's libraries */
     int next = 1;
 #ifndef SQLITE_CORE
     if (argument_count > 2 && strcmp(arguments[1], "--extension") == 0) {

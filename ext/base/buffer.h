@@ -18,15 +18,15 @@ typedef struct rbt_buffer {
     bool secret;     /* wipe on growth and on free */
 } rbt_buffer;
 
-void rbt_buffer_free(rbt_buffer *buffer); /* leaves an empty, usable buffer (secret is kept) */
+void rbt_buffer_free(rbt_buffer *buffer);  /* leaves an empty, usable buffer (secret is kept) */
 void rbt_buffer_clear(rbt_buffer *buffer); /* length 0, memory kept; failed is reset */
 /* Room for `extra` more bytes; false when memory ran out. */
 bool rbt_buffer_reserve(rbt_buffer *buffer, size_t extra);
 void rbt_buffer_add(rbt_buffer *buffer, const void *bytes, size_t length);
 void rbt_buffer_add_byte(rbt_buffer *buffer, uint8_t byte);
-void rbt_buffer_add_text(rbt_buffer *buffer, const char *text); /* up to its NUL */
-void rbt_buffer_add_i64(rbt_buffer *buffer, int64_t value);     /* decimal */
-void rbt_buffer_add_u64(rbt_buffer *buffer, uint64_t value);    /* decimal */
+void rbt_buffer_add_text(rbt_buffer *buffer, const char *text);                /* up to its NUL */
+void rbt_buffer_add_i64(rbt_buffer *buffer, int64_t value);                    /* decimal */
+void rbt_buffer_add_u64(rbt_buffer *buffer, uint64_t value);                   /* decimal */
 void rbt_buffer_add_hex(rbt_buffer *buffer, const void *bytes, size_t length); /* lower case */
 /* sqlite3_mprintf's formats. */
 void rbt_buffer_printf(rbt_buffer *buffer, const char *format, ...);

@@ -16,7 +16,7 @@ struct rbt_segment_store;
 typedef struct rbt_connection {
     sqlite3 *db;
     int references;
-    bool loaded; /* rustybt.c: everything was registered */
+    bool loaded;           /* rustybt.c: everything was registered */
     struct rbt_keys *keys; /* crypto/keys.h: NULL until first use */
     void (*free_keys)(struct rbt_keys *keys);
     struct rbt_logs *logs; /* audit/log_state.h: NULL until first use */

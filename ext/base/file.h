@@ -38,8 +38,8 @@ int rbt_file_create(const char *who, const char *path, mode_t mode, rbt_error *e
 int rbt_file_read_exact(const char *who, const char *path, int file, void *bytes, size_t length,
                         int64_t offset, rbt_error *error);
 /* Writes all bytes; EINTR and short writes are continued; 0 bytes written is an error. */
-int rbt_file_write_all(const char *who, const char *path, int file, const void *bytes, size_t length,
-                       rbt_error *error);
+int rbt_file_write_all(const char *who, const char *path, int file, const void *bytes,
+                       size_t length, rbt_error *error);
 /* fsync, never retried. */
 int rbt_file_sync(const char *who, const char *path, int file, rbt_error *error);
 /* close, checked, never retried. */

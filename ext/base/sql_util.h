@@ -20,7 +20,8 @@ const char *rbt_text_argument(sqlite3_value *value, const char *function, const 
 const char *rbt_type_name(int sqlite_type);
 
 /* Prepares one statement from a printf format (%w for identifiers); NULL and the error on failure. */
-sqlite3_stmt *rbt_prepare(sqlite3 *db, rbt_error *error, const char *prefix, const char *format, ...);
+sqlite3_stmt *rbt_prepare(sqlite3 *db, rbt_error *error, const char *prefix, const char *format,
+                          ...);
 
 /* Runs SQL from a printf format that returns no rows. */
 int rbt_execute(sqlite3 *db, rbt_error *error, const char *prefix, const char *format, ...);

@@ -260,7 +260,8 @@ static void token_info_function(sqlite3_context *context, int argument_count,
 
 const rbt_function rbt_credential_functions[] = {
     {"encrypt", 1, 2, RBT_PLAIN, encrypt_function, "encrypt(value[, context])", "encryption",
-     "encrypts a value of any type under the primary key, as a BLOB; a context ties it to its place",
+     "encrypts a value of any type under the primary key, as a BLOB; a context ties it to its "
+     "place",
      "SELECT encrypt('hunter2', 'binance/live/api_key')"},
     {"decrypt", 1, 2, RBT_DIRECT, decrypt_function, "decrypt(token[, context])", "encryption",
      "gives back what encrypt was given, with its type; without a context opens Fernet tokens too",

@@ -70,10 +70,10 @@ void rbt_envelope_header(uint8_t header[20], uint8_t kind, const uint8_t key_id[
     rbt_store_u64le(header + CREATED_AT, created_seconds);
 }
 
-void rbt_envelope_seal(uint8_t *out, uint8_t kind, const uint8_t key_id[8], uint64_t created_seconds,
-                       const uint8_t nonce[24], const uint8_t subkey[32], const uint8_t *context,
-                       size_t context_length, uint8_t type, const uint8_t *value,
-                       size_t value_length) {
+void rbt_envelope_seal(uint8_t *out, uint8_t kind, const uint8_t key_id[8],
+                       uint64_t created_seconds, const uint8_t nonce[24], const uint8_t subkey[32],
+                       const uint8_t *context, size_t context_length, uint8_t type,
+                       const uint8_t *value, size_t value_length) {
     uint8_t derived[MESSAGE_KEY_SIZE + COMMITMENT_SIZE];
     uint8_t *sealed = out + SEALED_AT;
 
@@ -85,8 +85,8 @@ void rbt_envelope_seal(uint8_t *out, uint8_t kind, const uint8_t key_id[8], uint
     /* Encrypted where it stands, which libsodium allows. */
     sealed[0] = type;
     if (value_length) memcpy(sealed + 1, value, value_length);
-    crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, NULL, sealed, 1 + value_length, NULL, 0, NULL,
-                                               nonce, derived);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, NULL, sealed, 1 + value_length, NULL, 0,
+                                               NULL, nonce, derived);
     rbt_wipe(derived, sizeof derived);
 }
 
@@ -105,11 +105,11 @@ bool rbt_envelope_open(uint8_t *out, uint8_t *type, const uint8_t *envelope, siz
     }
 
     derive(derived, subkey, envelope, context, context_length);
-    opened = sodium_memcmp(derived + MESSAGE_KEY_SIZE, envelope + COMMITMENT_AT, COMMITMENT_SIZE) ==
-                 0 &&
-             crypto_aead_xchacha20poly1305_ietf_decrypt(
-                 out, NULL, NULL, envelope + SEALED_AT, 1 + value_length + TAG_SIZE, NULL, 0,
-                 envelope + NONCE_AT, derived) == 0;
+    opened =
+        sodium_memcmp(derived + MESSAGE_KEY_SIZE, envelope + COMMITMENT_AT, COMMITMENT_SIZE) == 0 &&
+        crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, envelope + SEALED_AT,
+                                                   1 + value_length + TAG_SIZE, NULL, 0,
+                                                   envelope + NONCE_AT, derived) == 0;
     rbt_wipe(derived, sizeof derived);
     if (!opened) {
         rbt_wipe(out, value_length + 1);

@@ -43,10 +43,10 @@ void rbt_envelope_nonce(uint8_t nonce[24], const uint8_t nonce_key[32], const ui
 
 /* Encrypts type || value into out[value_length + RBT_ENVELOPE_OVERHEAD]. The caller gives the nonce
 ** (rbt_envelope_nonce). out may not overlap value. */
-void rbt_envelope_seal(uint8_t *out, uint8_t kind, const uint8_t key_id[8], uint64_t created_seconds,
-                       const uint8_t nonce[24], const uint8_t subkey[32], const uint8_t *context,
-                       size_t context_length, uint8_t type, const uint8_t *value,
-                       size_t value_length);
+void rbt_envelope_seal(uint8_t *out, uint8_t kind, const uint8_t key_id[8],
+                       uint64_t created_seconds, const uint8_t nonce[24], const uint8_t subkey[32],
+                       const uint8_t *context, size_t context_length, uint8_t type,
+                       const uint8_t *value, size_t value_length);
 
 /* Opens an envelope of length bytes: the value of length - RBT_ENVELOPE_OVERHEAD bytes goes into out,
 ** which has room for one byte more (the type byte passes through it; a NUL is left there), its type

@@ -23,7 +23,8 @@ enum {
     RBT_FERNET_OVERHEAD = 57, /* header and HMAC */
     RBT_FERNET_MINIMUM = 73,  /* with one block of ciphertext */
     RBT_FERNET_BLOCK = 16,
-    RBT_FERNET_CLOCK_SKEW = 60 /* seconds that a token may come from the future, when a ttl is given */
+    RBT_FERNET_CLOCK_SKEW =
+        60 /* seconds that a token may come from the future, when a ttl is given */
 };
 
 /* Decodes a token's text and checks its form: canonical urlsafe base64 (padding whole or absent),

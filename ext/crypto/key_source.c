@@ -101,16 +101,17 @@ static int check_access(int file, const char *path, const char *variable, const 
                         rbt_error *error) {
     struct stat status;
     if (rbt_files->fstat(file, &status) != 0)
-        return rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot examine %s, the file that %s names", who,
-                        path, variable);
+        return rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot examine %s, the file that %s names",
+                        who, path, variable);
     unsigned mode = (unsigned)status.st_mode & 07777u;
     if (status.st_uid == geteuid() && (mode & 077u) == 0) return SQLITE_OK;
     if (status.st_uid == 0 && (mode & ~0640u) == 0) return SQLITE_OK;
     if (below_credentials_directory(path)) return SQLITE_OK;
     if (status.st_uid == geteuid())
-        return rbt_fail(error, SQLITE_ERROR,
-                        "%s: %s, the file that %s names, has mode %04o, expected 0600; chmod 600 it",
-                        who, path, variable, mode);
+        return rbt_fail(
+            error, SQLITE_ERROR,
+            "%s: %s, the file that %s names, has mode %04o, expected 0600; chmod 600 it", who, path,
+            variable, mode);
     return rbt_fail(error, SQLITE_ERROR,
                     "%s: %s, the file that %s names, belongs to user %lld with mode %04o, expected "
                     "user %lld with 0600 or root with 0640; chown and chmod it",
@@ -189,8 +190,8 @@ static int extract(rbt_buffer *text, const rbt_buffer *contents, rbt_key_purpose
         at = end < stop ? end + 1 : stop;
     }
     if (dotenv && found == NULL)
-        return rbt_fail(error, SQLITE_ERROR, "%s: %s, the file that %s names, has no line %s=…", who,
-                        path, variable, wanted);
+        return rbt_fail(error, SQLITE_ERROR, "%s: %s, the file that %s names, has no line %s=…",
+                        who, path, variable, wanted);
     if (dotenv)
         rbt_buffer_add(text, found, found_length);
     else

@@ -78,10 +78,9 @@ static int decode_key(uint8_t key[MASTER_SIZE], const char *text, size_t length,
     if (strspn(text, " \t\r\n") >= length)
         code = rbt_fail(error, SQLITE_ERROR, "%s is empty", what);
     else if (!rbt_base64_decode_python(&decoded, text, length))
-        code = decoded.failed
-                   ? rbt_fail_nomem(error)
-                   : rbt_fail(error, SQLITE_ERROR,
-                              "%s is not base64: its length or padding is wrong", what);
+        code = decoded.failed ? rbt_fail_nomem(error)
+                              : rbt_fail(error, SQLITE_ERROR,
+                                         "%s is not base64: its length or padding is wrong", what);
     else if (decoded.length != MASTER_SIZE)
         code = rbt_fail(error, SQLITE_ERROR, "%s decodes to %lld bytes, expected %d", what,
                         (long long)decoded.length, MASTER_SIZE);
@@ -99,9 +98,12 @@ static bool derive_ring_key(rbt_ring_key *key, const uint8_t master[MASTER_SIZE]
         size_t size;
         const char *context; /* crypto_kdf_CONTEXTBYTES characters */
     } subkeys[] = {
-        {key->aead, sizeof key->aead, "rbt_aead"}, {key->bidx, sizeof key->bidx, "rbt_bidx"},
-        {key->subj, sizeof key->subj, "rbt_subj"}, {key->nonc, sizeof key->nonc, "rbt_nonc"},
-        {key->seal, sizeof key->seal, "rbt_seal"}, {seed, sizeof seed, "rbt_sign"},
+        {key->aead, sizeof key->aead, "rbt_aead"},
+        {key->bidx, sizeof key->bidx, "rbt_bidx"},
+        {key->subj, sizeof key->subj, "rbt_subj"},
+        {key->nonc, sizeof key->nonc, "rbt_nonc"},
+        {key->seal, sizeof key->seal, "rbt_seal"},
+        {seed, sizeof seed, "rbt_sign"},
         {id, sizeof id, "rbt_kyid"},
     };
     bool derived = true;
@@ -143,8 +145,8 @@ static int fill_ring(rbt_keys *keys, const key_texts *texts, const char *who, rb
 
     for (size_t i = 0; i < keys->count && code == SQLITE_OK; i++) {
         size_t length = strcspn(at, ",");
-        char *what = sqlite3_mprintf("%s: key %lld of %s", who, (long long)i + 1,
-                                     texts->ring_source);
+        char *what =
+            sqlite3_mprintf("%s: key %lld of %s", who, (long long)i + 1, texts->ring_source);
         if (what == NULL) {
             code = rbt_fail_nomem(error);
             break;
@@ -226,8 +228,8 @@ static rbt_keys *keys_from(const key_texts *texts, const char *who, rbt_error *e
     code = texts->ring ? fill_ring(keys, texts, who, error) : SQLITE_OK;
     if (code == SQLITE_OK) code = fill_signing(keys, texts, who, error);
     if (code == SQLITE_OK && sodium_mprotect_readonly(keys->arena) != 0)
-        code = rbt_fail(error, SQLITE_ERROR, "%s: cannot protect the memory that holds the keys",
-                        who);
+        code =
+            rbt_fail(error, SQLITE_ERROR, "%s: cannot protect the memory that holds the keys", who);
     if (code != SQLITE_OK) {
         destroy(keys);
         return NULL;

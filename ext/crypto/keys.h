@@ -18,7 +18,7 @@ enum { RBT_KEY_ID_SIZE = 8, RBT_SUBKEY_SIZE = 32 };
 
 /* One ring key and its subkeys: lives in the arena only. */
 typedef struct rbt_ring_key {
-    uint8_t id[RBT_KEY_ID_SIZE]; /* first 8 bytes of rbt_kyid */
+    uint8_t id[RBT_KEY_ID_SIZE];                 /* first 8 bytes of rbt_kyid */
     uint8_t fernet_sign[16], fernet_encrypt[16]; /* the master's two halves; together the master */
     uint8_t aead[32], bidx[32], subj[32], nonc[32], seal[32];
     uint8_t sign_secret[64]; /* Ed25519 secret key of the seed rbt_sign (libsodium's form) */
@@ -49,7 +49,7 @@ size_t rbt_keys_count(const rbt_keys *keys);
 /* position 0 is the primary. */
 const rbt_ring_key *rbt_keys_at(const rbt_keys *keys, size_t position);
 const rbt_ring_key *rbt_keys_find(const rbt_keys *keys, const uint8_t id[RBT_KEY_ID_SIZE]);
-bool rbt_keys_locked(const rbt_keys *keys); /* mlock succeeded */
+bool rbt_keys_locked(const rbt_keys *keys);        /* mlock succeeded */
 const char *rbt_keys_source(const rbt_keys *keys); /* "RUSTYBT_ENCRYPTION_KEY" */
 /* NULL when there is neither a signing key nor a ring. */
 const rbt_signing_key *rbt_keys_signing(const rbt_keys *keys);

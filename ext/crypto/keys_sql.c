@@ -75,8 +75,8 @@ static int give_rotated(sqlite3_context *context, sqlite3_value *token, const rb
         return code;
     }
     rbt_buffer fernet = {0};
-    int code = rbt_token_seal_fernet(&fernet, keys, opened->created, opened->value, opened->length,
-                                     error);
+    int code =
+        rbt_token_seal_fernet(&fernet, keys, opened->created, opened->value, opened->length, error);
     if (code == SQLITE_OK && sqlite3_value_type(token) == SQLITE_TEXT)
         rbt_result_text(context, &fernet);
     else if (code == SQLITE_OK)

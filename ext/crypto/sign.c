@@ -36,8 +36,8 @@ int rbt_note_sign(rbt_buffer *out, const char *text, size_t length, const rbt_ve
                         "be signed",
                         signer->name);
     memcpy(signature, signer->key_id, KEY_ID_SIZE);
-    if (crypto_sign_detached(signature + KEY_ID_SIZE, NULL, (const uint8_t *)text, length, secret) !=
-        0)
+    if (crypto_sign_detached(signature + KEY_ID_SIZE, NULL, (const uint8_t *)text, length,
+                             secret) != 0)
         return rbt_fail(error, SQLITE_ERROR, "%s: cannot sign", signer->name);
     rbt_buffer_add(out, text, length);
     rbt_buffer_add_byte(out, '\n');

@@ -106,8 +106,7 @@ int rbt_token_open_fernet(rbt_opened *opened, const rbt_keys *keys, const uint8_
         code = refuse(who, error);
         goto cleanup;
     }
-    opened->type =
-        rbt_utf8_valid(opened->value, opened->length) ? RBT_VALUE_TEXT : RBT_VALUE_BLOB;
+    opened->type = rbt_utf8_valid(opened->value, opened->length) ? RBT_VALUE_TEXT : RBT_VALUE_BLOB;
     opened->fernet = true;
     opened->primary = key == rbt_keys_at(keys, 0);
     opened->created = rbt_fernet_time(raw.data);

@@ -25,10 +25,10 @@ typedef struct rbt_place {
 typedef struct rbt_opened {
     uint8_t *value; /* from rbt_malloc, a NUL after it; wipe and free with rbt_opened_free */
     size_t length;
-    uint8_t type;        /* RBT_VALUE_INTEGER … RBT_VALUE_BLOB */
-    bool fernet;         /* else an envelope */
-    bool primary;        /* the ring's first key opened it */
-    uint64_t created;    /* Unix seconds */
+    uint8_t type;     /* RBT_VALUE_INTEGER … RBT_VALUE_BLOB */
+    bool fernet;      /* else an envelope */
+    bool primary;     /* the ring's first key opened it */
+    uint64_t created; /* Unix seconds */
 } rbt_opened;
 
 void rbt_opened_free(rbt_opened *opened);

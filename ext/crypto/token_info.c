@@ -122,9 +122,8 @@ static bool explain_padding(char why[ERROR_TEXT_SIZE], const uint8_t *token, siz
         return true;
     }
     if (padding != 0 && padding != due) {
-        sqlite3_snprintf(ERROR_TEXT_SIZE, why,
-                         "padding of %lld =, expected %lld (or none at all)", (long long)padding,
-                         (long long)due);
+        sqlite3_snprintf(ERROR_TEXT_SIZE, why, "padding of %lld =, expected %lld (or none at all)",
+                         (long long)padding, (long long)due);
         return true;
     }
     return false;
@@ -145,8 +144,9 @@ static void explain_fernet(char why[ERROR_TEXT_SIZE], const uint8_t *token, size
         sqlite3_snprintf(ERROR_TEXT_SIZE, why,
                          "the last base64 letter has bits set that no encoder sets");
     } else if (raw->length < RBT_FERNET_MINIMUM) {
-        sqlite3_snprintf(ERROR_TEXT_SIZE, why, "cut short: %lld bytes once decoded, at least %d "
-                                               "expected",
+        sqlite3_snprintf(ERROR_TEXT_SIZE, why,
+                         "cut short: %lld bytes once decoded, at least %d "
+                         "expected",
                          (long long)raw->length, RBT_FERNET_MINIMUM);
     } else if (raw->data[0] != RBT_FERNET_VERSION) {
         sqlite3_snprintf(ERROR_TEXT_SIZE, why, "version 0x%02x, expected 0x%02x", raw->data[0],

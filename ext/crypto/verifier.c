@@ -19,8 +19,7 @@ enum { ALGORITHM_ED25519 = 1, PUBLIC_KEY_SIZE = 32, KEY_ID_SIZE = 4 };
 static bool is_space_or_control(uint32_t character) {
     return character <= 0x20 || (character >= 0x7f && character <= 0xa0) || character == 0x1680 ||
            (character >= 0x2000 && character <= 0x200a) || character == 0x2028 ||
-           character == 0x2029 || character == 0x202f || character == 0x205f ||
-           character == 0x3000;
+           character == 0x2029 || character == 0x202f || character == 0x205f || character == 0x3000;
 }
 
 /* The character that begins at text, which is valid UTF-8; *size gets its length in bytes. */

@@ -420,9 +420,10 @@ static void test_connection(void) {
     one->logs = (struct rbt_logs *)&freed;
     one->free_logs = free_logs;
     rbt_connection_retain(one);
-    sqlite3_create_function_v2(first, "count_references", 0, SQLITE_UTF8, one, count_references, NULL,
-                               NULL, rbt_connection_release);
-    is_text(answer(first, "SELECT count_references()"), "2", "a function finds its connection object");
+    sqlite3_create_function_v2(first, "count_references", 0, SQLITE_UTF8, one, count_references,
+                               NULL, NULL, rbt_connection_release);
+    is_text(answer(first, "SELECT count_references()"), "2",
+            "a function finds its connection object");
     rbt_connection_release(one);
     ok(rbt_connection_is_loaded(first) && freed == 0, "a function keeps it alive");
     sqlite3_close(first);

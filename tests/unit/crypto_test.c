@@ -38,7 +38,8 @@ static void test_sha256(void) {
     uint8_t digest[32], want[32];
     rbt_sha256 hash;
 
-    rbt_hex_decode(want, 32, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 64);
+    rbt_hex_decode(want, 32, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+                   64);
     rbt_sha256_once(digest, "abc", 3);
     is_bytes(digest, want, 32, "SHA-256 of abc is that of FIPS 180-4");
     rbt_sha256_init(&hash);
@@ -47,7 +48,8 @@ static void test_sha256(void) {
     rbt_sha256_update(&hash, "bc", 2);
     rbt_sha256_final(&hash, digest);
     is_bytes(digest, want, 32, "SHA-256 in parts is the same");
-    rbt_hex_decode(want, 32, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 64);
+    rbt_hex_decode(want, 32, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                   64);
     rbt_sha256_once(digest, NULL, 0);
     is_bytes(digest, want, 32, "SHA-256 of nothing");
 }
@@ -93,8 +95,8 @@ static void test_tampering(void) {
     is_int(opened, 0, "an envelope with any one bit changed does not open");
     is_int(leaked, 0, "and leaves nothing but zeros");
     for (size_t length = 0; length < VECTOR_SIZE; length++)
-        opened += rbt_envelope_open(out, &type, vector, length, key->aead,
-                                    (const uint8_t *)context, CONTEXT_LENGTH);
+        opened += rbt_envelope_open(out, &type, vector, length, key->aead, (const uint8_t *)context,
+                                    CONTEXT_LENGTH);
     is_int(opened, 0, "an envelope cut anywhere does not open");
     ok(!rbt_envelope_open(out, &type, vector, VECTOR_SIZE + 1, key->aead, (const uint8_t *)context,
                           CONTEXT_LENGTH),
@@ -134,8 +136,8 @@ static void test_commitment(void) {
 
 static void test_nonce(void) {
     uint8_t key[32] = {1}, random[32] = {2}, header[20] = {3}, first[24], second[24];
-    rbt_envelope_nonce(first, key, random, header, (const uint8_t *)"ab", 2, 3, (const uint8_t *)"c",
-                       1);
+    rbt_envelope_nonce(first, key, random, header, (const uint8_t *)"ab", 2, 3,
+                       (const uint8_t *)"c", 1);
     rbt_envelope_nonce(second, key, random, header, (const uint8_t *)"ab", 2, 3,
                        (const uint8_t *)"c", 1);
     is_bytes(first, second, 24, "the nonce is a function of what goes in");
@@ -269,51 +271,58 @@ static void test_info(void) {
                  "{\"format\":\"fernet\",\"size\":101,\"error\":\"white space at byte 100: trim() "
                  "the token, and remove line breaks\"}",
                  "a newline at the end is found");
-    is_info_text("gAAAAAAdwJ6w+/A=",
-                 "{\"format\":\"fernet\",\"size\":16,\"error\":\"+ at byte 12: this is the standard "
-                 "base64 alphabet; Fernet has - for + and _ for /\"}",
-                 "the wrong alphabet is named");
-    is_info_text(FERNET "=",
-                 "{\"format\":\"fernet\",\"size\":99,\"error\":\"padding of 1 =, expected 2 (or none "
-                 "at all)\"}",
-                 "incomplete padding is counted");
+    is_info_text(
+        "gAAAAAAdwJ6w+/A=",
+        "{\"format\":\"fernet\",\"size\":16,\"error\":\"+ at byte 12: this is the standard "
+        "base64 alphabet; Fernet has - for + and _ for /\"}",
+        "the wrong alphabet is named");
+    is_info_text(
+        FERNET "=",
+        "{\"format\":\"fernet\",\"size\":99,\"error\":\"padding of 1 =, expected 2 (or none "
+        "at all)\"}",
+        "incomplete padding is counted");
     is_info_text("gAAAAAAdw",
                  "{\"format\":\"fernet\",\"size\":9,\"error\":\"cut short: 9 base64 letters do not "
                  "make whole bytes\"}",
                  "an impossible length is a cut");
-    is_info_text("gAAAAAAdwJ6w",
-                 "{\"format\":\"fernet\",\"size\":12,\"error\":\"cut short: 9 bytes once decoded, at "
-                 "least 73 expected\"}",
-                 "a token without its HMAC is a cut");
+    is_info_text(
+        "gAAAAAAdwJ6w",
+        "{\"format\":\"fernet\",\"size\":12,\"error\":\"cut short: 9 bytes once decoded, at "
+        "least 73 expected\"}",
+        "a token without its HMAC is a cut");
     is_info_text("gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7"
                  "JcbmrR64jVmpU4Iwq",
                  "{\"format\":\"fernet\",\"size\":96,\"error\":\"cut short: 72 bytes once decoded, "
                  "at least 73 expected\"}",
                  "one byte too few is a cut");
-    is_info_text(FERNET "xx",
-                 "{\"format\":\"fernet\",\"size\":100,\"error\":\"cut short or run on: 75 bytes once "
-                 "decoded, expected 57 and a multiple of 16\"}",
-                 "a broken block is named");
+    is_info_text(
+        FERNET "xx",
+        "{\"format\":\"fernet\",\"size\":100,\"error\":\"cut short or run on: 75 bytes once "
+        "decoded, expected 57 and a multiple of 16\"}",
+        "a broken block is named");
     is_info_text("gAAA===A",
                  "{\"format\":\"fernet\",\"size\":8,\"error\":\"padding (=) in the middle, at byte "
                  "4\"}",
                  "padding in the middle is found");
-    is_info_text("gAAAAB",
-                 "{\"format\":\"fernet\",\"size\":6,\"error\":\"the last base64 letter has bits set "
-                 "that no encoder sets\"}",
-                 "stray bits are found");
+    is_info_text(
+        "gAAAAB",
+        "{\"format\":\"fernet\",\"size\":6,\"error\":\"the last base64 letter has bits set "
+        "that no encoder sets\"}",
+        "stray bits are found");
     is_info_text("gAAA\x01",
                  "{\"format\":\"fernet\",\"size\":5,\"error\":\"byte 4 is 0x01, which is not "
                  "base64\"}",
                  "what is no base64 is found");
-    is_info_text("hello",
-                 "{\"format\":\"unknown\",\"size\":5,\"error\":\"neither an envelope (BLOB beginning "
-                 "with RBT) nor a Fernet token (urlsafe base64 beginning with gAAA)\"}",
-                 "anything else is unknown");
-    is_info("", 0,
-            "{\"format\":\"unknown\",\"size\":0,\"error\":\"neither an envelope (BLOB beginning with "
-            "RBT) nor a Fernet token (urlsafe base64 beginning with gAAA)\"}",
-            "so is nothing");
+    is_info_text(
+        "hello",
+        "{\"format\":\"unknown\",\"size\":5,\"error\":\"neither an envelope (BLOB beginning "
+        "with RBT) nor a Fernet token (urlsafe base64 beginning with gAAA)\"}",
+        "anything else is unknown");
+    is_info(
+        "", 0,
+        "{\"format\":\"unknown\",\"size\":0,\"error\":\"neither an envelope (BLOB beginning with "
+        "RBT) nor a Fernet token (urlsafe base64 beginning with gAAA)\"}",
+        "so is nothing");
 }
 
 int main(void) {

@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "crypto/envelope.h"
 #include "crypto/fernet.h"
 #include "crypto/keys.h"
 #include "crypto/token.h"
@@ -23,7 +24,8 @@ static uint8_t key[32];
 typedef enum outcome { OPENS, REFUSED, EXPIRED, FUTURE } outcome;
 
 /* The whole way of a verifier, as the specification has it. */
-static outcome verify(const char *text, size_t length, uint64_t now, uint64_t ttl, char *plaintext) {
+static outcome verify(const char *text, size_t length, uint64_t now, uint64_t ttl,
+                      char *plaintext) {
     rbt_buffer raw = {0};
     outcome result = REFUSED;
     if (rbt_fernet_decode(&raw, (const uint8_t *)text, length) &&
@@ -79,32 +81,39 @@ static void test_invalid(void) {
         outcome want;
     } cases[] = {
         {"incorrect mac",
-         "gAAAAAAdwJ6xAAECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAl1-szkFVzXTuGb4hR8AKtwcaX1YdykQUFBQUF"
+         "gAAAAAAdwJ6xAAECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAl1-"
+         "szkFVzXTuGb4hR8AKtwcaX1YdykQUFBQUF"
          "BQUFBQQ==",
          NOW, REFUSED},
         {"too short", "gAAAAAAdwJ6xAAECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPA==", NOW, REFUSED},
         {"invalid base64",
-         "%%%%%%%%%%%%%AECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAl1-szkFVzXTuGb4hR8AKtwcaX1YdykRtfsH-p"
+         "%%%%%%%%%%%%%AECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAl1-"
+         "szkFVzXTuGb4hR8AKtwcaX1YdykRtfsH-p"
          "1YsUD2Q==",
          NOW, REFUSED},
         {"payload size not multiple of block size",
-         "gAAAAAAdwJ6xAAECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPOm73QeoCk9uGib28Xe5vz6oxq5nmxbx_v7mrfy"
+         "gAAAAAAdwJ6xAAECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPOm73QeoCk9uGib28Xe5vz6oxq5nmxbx_"
+         "v7mrfy"
          "udzUm",
          NOW, REFUSED},
         {"payload padding error",
-         "gAAAAAAdwJ6xAAECAwQFBgcICQoLDA0ODz4LEpdELGQAad7aNEHbf-JkLPIpuiYRLQ3RtXatOYREu2FWke6CnJNYIbk"
+         "gAAAAAAdwJ6xAAECAwQFBgcICQoLDA0ODz4LEpdELGQAad7aNEHbf-"
+         "JkLPIpuiYRLQ3RtXatOYREu2FWke6CnJNYIbk"
          "uKNqOhw==",
          NOW, REFUSED},
         {"far-future TS (unacceptable clock skew)",
-         "gAAAAAAdwStRAAECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAnja1xKYyhd-Y6mSkTOyTGJmw2Xc2a6kBd-iX9"
+         "gAAAAAAdwStRAAECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAnja1xKYyhd-Y6mSkTOyTGJmw2Xc2a6kBd-"
+         "iX9"
          "b_qXQcw==",
          NOW, FUTURE},
         {"expired TTL",
-         "gAAAAAAdwJ6xAAECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAl1-szkFVzXTuGb4hR8AKtwcaX1YdykRtfsH-p"
+         "gAAAAAAdwJ6xAAECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAl1-"
+         "szkFVzXTuGb4hR8AKtwcaX1YdykRtfsH-p"
          "1YsUD2Q==",
          NOW + 90, EXPIRED},
         {"incorrect IV (causes padding error)",
-         "gAAAAAAdwJ6xBQECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-fWPAkLhFLHpGtDBRLRTZeUfWgHSv49TF2AUEZ1TIv"
+         "gAAAAAAdwJ6xBQECAwQFBgcICQoLDA0OD3HkMATM5lFqGaerZ-"
+         "fWPAkLhFLHpGtDBRLRTZeUfWgHSv49TF2AUEZ1TIv"
          "cZjK1zQ==",
          NOW, REFUSED},
     };
@@ -189,8 +198,8 @@ static void test_ring(void) {
     char ring[128];
     snprintf(ring, sizeof ring, "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8= , %s", secret);
     rbt_keys *both = rbt_keys_parse(ring, NULL, "test", &error);
-    rbt_keys *other = rbt_keys_parse("ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=", NULL, "test",
-                                     &error);
+    rbt_keys *other =
+        rbt_keys_parse("ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=", NULL, "test", &error);
     const uint8_t *text = (const uint8_t *)token;
 
     is_int(rbt_token_open(&opened, both, text, strlen(token), none, "decrypt", &error), SQLITE_OK,
@@ -201,16 +210,18 @@ static void test_ring(void) {
     rbt_opened_free(&opened);
 
     rbt_token_open(&opened, both, text, strlen(token), place, "decrypt", &error);
-    is_text(error.message,
-            "decrypt: a Fernet token cannot carry a context; leave the context out, or turn it into "
-            "a token that has one: encrypt(decrypt(token), context)",
-            "a context with a Fernet token is refused in clear words");
+    is_text(
+        error.message,
+        "decrypt: a Fernet token cannot carry a context; leave the context out, or turn it into "
+        "a token that has one: encrypt(decrypt(token), context)",
+        "a context with a Fernet token is refused in clear words");
     rbt_error_clear(&error);
     rbt_token_open(&opened, other, text, strlen(token), none, "decrypt", &error);
-    is_text(error.message,
-            "decrypt: the token does not open; it was altered, cut short, or belongs to another key "
-            "or context",
-            "a ring without the key has the common message");
+    is_text(
+        error.message,
+        "decrypt: the token does not open; it was altered, cut short, or belongs to another key "
+        "or context",
+        "a ring without the key has the common message");
     rbt_error_clear(&error);
 
     rbt_buffer out = {0};

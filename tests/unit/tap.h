@@ -42,9 +42,10 @@ static inline int tap_is_int(long long got, long long want, const char *name, co
 
 #define ok(condition, name) tap_report(!!(condition), (name), __FILE__, __LINE__)
 #define is_text(got, want, name) tap_is_text((got), (want), (name), __FILE__, __LINE__)
-#define is_int(got, want, name) tap_is_int((long long)(got), (long long)(want), (name), __FILE__, __LINE__)
+#define is_int(got, want, name)                                                                    \
+    tap_is_int((long long)(got), (long long)(want), (name), __FILE__, __LINE__)
 /* Bytes equal; lengths are given by the caller. */
-#define is_bytes(got, want, length, name) \
+#define is_bytes(got, want, length, name)                                                          \
     tap_report(memcmp((got), (want), (length)) == 0, (name), __FILE__, __LINE__)
 
 static inline int done(void) {
