@@ -251,8 +251,10 @@ static const rbt_leaf *arrange(rbt_segment_scan *scan) {
     scan->given.recorded_at = scan->leaf.recorded_at;
     memcpy(scan->given.salt, scan->leaf.salt, sizeof scan->given.salt);
     for (size_t i = 0; i < scan->shape->count; i++)
-        scan->given.values[i] = scan->sources[i] == NO_COLUMN ? (rbt_value){.kind = RBT_NULL}
-                                                              : scan->leaf.values[scan->sources[i]];
+        if (scan->sources[i] == NO_COLUMN)
+            scan->given.values[i] = (rbt_value){.kind = RBT_NULL};
+        else
+            scan->given.values[i] = scan->leaf.values[scan->sources[i]];
     return &scan->given;
 }
 

@@ -289,8 +289,28 @@ int rbt_log_flush(rbt_log *log, rbt_error *error) {
     return error->code;
 }
 
+/* Whether the gate has to be shut by this state. After a rollback to a savepoint nothing is known: the
+** gate may be shut again, the log may be gone, or created anew with another declaration, whose state then
+** shuts it. */
+static bool must_shut_gate(rbt_log *log) {
+    if (!log->touched || log->loaded) return log->touched;
+    for (const rbt_log *other = log->logs->first; other; other = other->next)
+        if (other != log && other->touched && sqlite3_stricmp(other->schema, log->schema) == 0 &&
+            sqlite3_stricmp(other->name, log->name) == 0)
+            return false;
+    rbt_error gone = {0};
+    sqlite3_stmt *gate =
+        rbt_prepare(log->db, &gone, log->name, "SELECT size FROM \"%w\".\"%w_gate\" WHERE id = 1",
+                    log->schema, log->name);
+    bool shut = !gate || sqlite3_step(gate) != SQLITE_ROW ||
+                sqlite3_column_int64(gate, 0) == INT64_MAX;
+    sqlite3_finalize(gate); /* its trouble would be met again by whoever appends or verifies */
+    rbt_error_clear(&gone);
+    return !shut;
+}
+
 int rbt_log_sync(rbt_log *log, rbt_error *error) {
-    if (rbt_log_flush(log, error) != SQLITE_OK || !log->touched) return error->code;
+    if (rbt_log_flush(log, error) != SQLITE_OK || !must_shut_gate(log)) return error->code;
     /* A rollback to a savepoint may have left the gate open and us without memory of the head. */
     if (rbt_log_load(log, error) != SQLITE_OK) return error->code;
     int64_t last = (int64_t)log->frontier.size - 1, max_id = 0;

@@ -5,6 +5,7 @@
 #define RBT_TEST_FAILING_MEMORY_H
 
 #include <sqlite3.h>
+#include <stddef.h>
 
 static sqlite3_mem_methods failing_memory_real;
 static long failing_memory_countdown; /* the allocation that fails, from 1; 0 for none */
