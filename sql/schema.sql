@@ -35,16 +35,16 @@ CREATE TABLE IF NOT EXISTS broker_connections(
     api_key_encrypted BLOB NOT NULL
         CONSTRAINT "api_key_encrypted must be a token of encrypt()"
         CHECK((substr(api_key_encrypted, 1, 4) = x'52425401' AND length(api_key_encrypted) > 92)
-            OR CAST(api_key_encrypted AS TEXT) GLOB 'gAAAA*'),
+            OR CAST(api_key_encrypted AS TEXT) GLOB 'gAAAAA*'),
     api_secret_encrypted BLOB
         CONSTRAINT "api_secret_encrypted must be a token of encrypt()"
         CHECK((substr(api_secret_encrypted, 1, 4) = x'52425401' AND length(api_secret_encrypted) > 92)
-            OR CAST(api_secret_encrypted AS TEXT) GLOB 'gAAAA*'),
+            OR CAST(api_secret_encrypted AS TEXT) GLOB 'gAAAAA*'),
     additional_credentials TEXT
         CONSTRAINT "additional_credentials must be a token of encrypt()"
         CHECK((substr(additional_credentials, 1, 4) = x'52425401'
                 AND length(additional_credentials) > 92)
-            OR CAST(additional_credentials AS TEXT) GLOB 'gAAAA*'),
+            OR CAST(additional_credentials AS TEXT) GLOB 'gAAAAA*'),
     base_url TEXT CHECK(base_url GLOB 'https://?*' OR base_url GLOB 'wss://?*'),
     is_active INTEGER NOT NULL DEFAULT 1 CHECK(is_active IN (0, 1)),
     created_at INTEGER NOT NULL DEFAULT (unixepoch()) CHECK(typeof(created_at) = 'integer'),
@@ -65,8 +65,8 @@ WHEN (NEW.broker_name IS NOT OLD.broker_name OR NEW.connection_type IS NOT OLD.c
         OR (substr(NEW.additional_credentials, 1, 4) = x'52425401'
             AND NEW.additional_credentials IS OLD.additional_credentials))
 BEGIN
-    SELECT RAISE(ABORT, 'broker_connections: the secrets are tied to broker_name/connection_type; '
-        || 'encrypt them anew in the same UPDATE');
+    SELECT RAISE(ABORT,
+        'broker_connections: secrets are tied to the name; encrypt them anew in the same UPDATE');
 END;
 
 -- The comparison with the clock keeps it from calling itself under recursive_triggers.

@@ -153,7 +153,7 @@ static int write_temporary(const rbt_segment_plan *plan, const char *path,
     if (file < 0) return error->code;
     int code =
         rbt_segment_write(plan, path, file, expected_root, source, source_context, summary, error);
-    if (code == SQLITE_OK) code = rbt_file_sync(plan->who, path, file, error);
+    if (code == SQLITE_OK) rbt_file_sync(plan->who, path, file, error);
     rbt_file_close(plan->who, path, file, error); /* the error is sticky */
     return error->code;
 }

@@ -84,6 +84,15 @@ typedef struct job {
     size_t next_line; /* offset in lines */
 } job;
 
+/* Ends a transaction of ours. What it has read no longer counts: others may append from here on. */
+static int end(rbt_log *log, rbt_error *error) {
+    if (error->code == SQLITE_OK) rbt_execute(log->db, error, who, "COMMIT");
+    if (error->code != SQLITE_OK && !sqlite3_get_autocommit(log->db))
+        sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
+    rbt_log_forget(log, true);
+    return error->code;
+}
+
 /* The planned segment of a run that was killed, or the manifest that a new one must name. Within the
 ** transaction that plans. */
 static int read_records(job *j, rbt_error *error) {
@@ -151,9 +160,7 @@ static int plan_segment(job *j, int64_t cutoff, rbt_error *error) {
             log->schema, log->name, (long long)j->first_id, (long long)j->last_id, j->directory,
             j->file);
     }
-    if (error->code == SQLITE_OK) rbt_execute(log->db, error, who, "COMMIT");
-    if (error->code != SQLITE_OK) sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
-    return error->code;
+    return end(log, error);
 }
 
 static void add_line(job *j, const void *line, size_t length) {
@@ -298,9 +305,7 @@ static int record_segment(job *j, const rbt_segment_summary *summary, rbt_error 
                        error);
     }
     rbt_buffer_free(&detail);
-    if (error->code == SQLITE_OK) rbt_execute(log->db, error, who, "COMMIT");
-    if (error->code != SQLITE_OK) sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
-    return error->code;
+    return end(log, error);
 }
 
 static int lock_directory(rbt_log *log, const char *directory, rbt_error *error) {

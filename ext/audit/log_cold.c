@@ -76,12 +76,6 @@ static rbt_value with_affinity(const rbt_log *log, int column, sqlite3_value *va
     int stored = sqlite3_value_type(value);
     if ((type == RBT_COLUMN_INTEGER || type == RBT_COLUMN_REAL) && stored == SQLITE_TEXT)
         sqlite3_value_numeric_type(value);
-    if ((type == RBT_COLUMN_TEXT || type == RBT_COLUMN_JSON) &&
-        (stored == SQLITE_INTEGER || stored == SQLITE_FLOAT)) {
-        rbt_value out = {RBT_TEXT, 0, 0, sqlite3_value_text(value), 0};
-        out.length = (size_t)sqlite3_value_bytes(value);
-        return out;
-    }
     return from_sql(value);
 }
 
@@ -200,6 +194,7 @@ static int take_terms(rbt_cold *cold, const rbt_query *query, sqlite3_value **ar
     cold->zones = rbt_calloc((query->term_count + 1) * sizeof *cold->zones);
     if (!cold->terms || !cold->zones) return rbt_fail_nomem(error);
     for (size_t i = 0; i < query->term_count; i++) {
+        if (!rbt_term_applies(cold->log, &query->terms[i], arguments[i])) continue;
         cold_term *term = &cold->terms[cold->term_count++];
         rbt_compare compare;
         term->column = query->terms[i].column;

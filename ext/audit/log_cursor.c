@@ -129,6 +129,34 @@ static int advance(log_cursor *cursor, rbt_error *error) {
     }
 }
 
+/* Takes a statement for the plan, without the terms that do not apply to these arguments, and binds. */
+static int start_hot(log_cursor *cursor, sqlite3_value **arguments, rbt_error *error) {
+    rbt_log *log = log_of(cursor);
+    const rbt_query *query = &cursor->query;
+    rbt_buffer reduced = {0};
+    const char *sql = query->sql;
+    bool all = true;
+    bool *leave_out = rbt_calloc(query->term_count + 1);
+    if (!leave_out) return rbt_fail_nomem(error);
+    for (size_t i = 0; i < query->term_count; i++) {
+        leave_out[i] = !rbt_term_applies(log, &query->terms[i], arguments[i]);
+        if (leave_out[i]) all = false;
+    }
+    if (!all) {
+        rbt_query_sql(&reduced, log, query, leave_out);
+        sql = rbt_buffer_text(&reduced);
+        if (!sql) rbt_fail_nomem(error);
+    }
+    if (sql) cursor->plan = take_plan(log, sql, error);
+    int parameters = cursor->plan ? sqlite3_bind_parameter_count(cursor->plan->statement) : 0;
+    for (size_t i = 0; i < query->term_count && (int)i < parameters; i++)
+        if (sqlite3_bind_value(cursor->plan->statement, (int)i + 1, arguments[i]) != SQLITE_OK)
+            rbt_fail_db(error, log->db, log->name);
+    rbt_buffer_free(&reduced);
+    rbt_free(leave_out);
+    return error->code;
+}
+
 int rbt_log_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text,
                           int argument_count, sqlite3_value **arguments) {
     (void)number;
@@ -148,13 +176,7 @@ int rbt_log_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *tex
         advance(cursor, &error);
         goto cleanup;
     }
-    cursor->plan = take_plan(log, cursor->query.sql, &error);
-    if (!cursor->plan) goto cleanup;
-    for (int i = 0; i < argument_count; i++)
-        if (sqlite3_bind_value(cursor->plan->statement, i + 1, arguments[i]) != SQLITE_OK &&
-            cursor->query.terms[i].op != SQLITE_INDEX_CONSTRAINT_ISNULL &&
-            cursor->query.terms[i].op != SQLITE_INDEX_CONSTRAINT_ISNOTNULL)
-            rbt_fail_db(&error, log->db, log->name);
+    if (start_hot(cursor, arguments, &error) != SQLITE_OK) goto cleanup;
     cursor->hot_ahead = true;
     if (log->declaration->reads_cold && !log->loaded &&
         rbt_log_meta_i64(log, "pruned_to", &pruned_to, &found, &error) == SQLITE_OK && !found)

@@ -208,7 +208,9 @@ static int insert_row(rbt_log *log, int64_t id, int64_t recorded_at, const uint8
         rbt_fail_db(error, log->db, log->name);
     } else {
         log->logs->inside++;
-        code = sqlite3_step(statement);
+        do
+            code = sqlite3_step(statement);
+        while (code == SQLITE_ROW); /* PRAGMA count_changes gives one */
         log->logs->inside--;
         if (code != SQLITE_DONE)
             rbt_fail_db(error, log->db, log->name);
@@ -289,24 +291,39 @@ int rbt_log_flush(rbt_log *log, rbt_error *error) {
     return error->code;
 }
 
-/* Whether the gate has to be shut by this state. After a rollback to a savepoint nothing is known: the
-** gate may be shut again, the log may be gone, or created anew with another declaration, whose state then
-** shuts it. */
-static bool must_shut_gate(rbt_log *log) {
-    if (!log->touched || log->loaded) return log->touched;
-    for (const rbt_log *other = log->logs->first; other; other = other->next)
-        if (other != log && other->touched && sqlite3_stricmp(other->schema, log->schema) == 0 &&
-            sqlite3_stricmp(other->name, log->name) == 0)
-            return false;
+static bool gate_is_shut(rbt_log *log) {
     rbt_error gone = {0};
     sqlite3_stmt *gate =
         rbt_prepare(log->db, &gone, log->name, "SELECT size FROM \"%w\".\"%w_gate\" WHERE id = 1",
                     log->schema, log->name);
-    bool shut = !gate || sqlite3_step(gate) != SQLITE_ROW ||
-                sqlite3_column_int64(gate, 0) == INT64_MAX;
-    sqlite3_finalize(gate); /* its trouble would be met again by whoever appends or verifies */
+    bool shut =
+        !gate || sqlite3_step(gate) != SQLITE_ROW || sqlite3_column_int64(gate, 0) == INT64_MAX;
+    sqlite3_finalize(gate); /* its trouble is met again by whoever appends or verifies */
     rbt_error_clear(&gone);
-    return !shut;
+    return shut;
+}
+
+/* Whether another state of this log has opened the gate, too: of a log that was created, rolled back to a
+** savepoint and created with another declaration, both states live until the transaction ends. */
+static bool has_rival(const rbt_log *log) {
+    for (const rbt_log *other = log->logs->first; other; other = other->next)
+        if (other != log && other->touched && sqlite3_stricmp(other->schema, log->schema) == 0 &&
+            sqlite3_stricmp(other->name, log->name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether this state has to shut the gate. After a rollback to a savepoint nothing is known: the gate may
+** be shut again, the log may be gone, or be the rival's. */
+static bool must_shut_gate(rbt_log *log) {
+    if (!log->touched || log->loaded) return log->touched;
+    if (gate_is_shut(log)) return false;
+    if (!has_rival(log)) return true;
+    rbt_error mismatch = {0};
+    if (rbt_log_peek(log, &mismatch) == SQLITE_OK) check_declaration(log, &mismatch);
+    bool own = mismatch.code == SQLITE_OK;
+    rbt_error_clear(&mismatch);
+    return own;
 }
 
 int rbt_log_sync(rbt_log *log, rbt_error *error) {

@@ -99,59 +99,98 @@ static void set_cost(const estimate *e, const rbt_log *log, sqlite3_index_info *
     info->estimatedRows = (sqlite3_int64)rows;
 }
 
+static bool is_text(const rbt_log *log, int column) {
+    if (column < RBT_LOG_COLUMN_FIRST) return false;
+    rbt_column_type type = log->declaration->shape.columns[column - RBT_LOG_COLUMN_FIRST].type;
+    return type == RBT_COLUMN_TEXT || type == RBT_COLUMN_JSON;
+}
+
+bool rbt_term_applies(const rbt_log *log, const rbt_plan_term *term, sqlite3_value *right) {
+    if (is_unary(term->op) || !is_text(log, term->column)) return true;
+    int type = sqlite3_value_type(right);
+    return type != SQLITE_INTEGER && type != SQLITE_FLOAT;
+}
+
+void rbt_query_sql(rbt_buffer *out, const rbt_log *log, const rbt_query *query,
+                   const bool *leave_out) {
+    int tier = (int)log->declaration->shape.count + RBT_LOG_COLUMN_FIRST;
+    const char *joint = " WHERE ";
+    rbt_buffer_add_text(out, "SELECT id");
+    for (int column = RBT_LOG_COLUMN_RECORDED_AT; column < tier; column++) {
+        if (!(query->used >> (column < 63 ? column : 63) & 1)) continue;
+        rbt_buffer_add_text(out, ", ");
+        add_column_name(out, log, column);
+    }
+    rbt_buffer_printf(out, " FROM \"%w\".\"%w_rows\"", log->schema, log->name);
+    for (size_t i = 0; i < query->term_count; i++) {
+        if (leave_out && leave_out[i]) continue;
+        rbt_buffer_add_text(out, joint);
+        joint = " AND ";
+        add_column_name(out, log, query->terms[i].column);
+        rbt_buffer_printf(out, " %s", operator_text(query->terms[i].op));
+        if (!is_unary(query->terms[i].op)) rbt_buffer_printf(out, " ?%d", (int)i + 1);
+    }
+    if (query->flags & RBT_PLAN_BY_ID)
+        rbt_buffer_add_text(out, query->flags & RBT_PLAN_DESCENDING ? " ORDER BY id DESC"
+                                                                    : " ORDER BY id");
+}
+
+/* Whether a constraint becomes a term, and whether SQLite need not check it again. */
+static bool take_constraint(const rbt_log *log, sqlite3_index_info *info, int i, int column,
+                            bool *exact) {
+    int op = info->aConstraint[i].op;
+    sqlite3_value *right = NULL;
+    *exact = true;
+    if (!operator_text(op)) return false;
+    /* `= … COLLATE NOCASE` finds more than our BINARY comparison would. */
+    if (sqlite3_stricmp(sqlite3_vtab_collation(info, i), "BINARY") != 0) return false;
+    if (is_unary(op) || !is_text(log, column)) return true;
+    /* SQLite would hand over one value of an IN at a time and check it without the affinity of the list. */
+    if (sqlite3_vtab_in(info, i, -1)) return false;
+    /* A text literal has no affinity: then the comparison is one of texts. */
+    *exact = sqlite3_vtab_rhs_value(info, i, &right) == SQLITE_OK && right &&
+             sqlite3_value_type(right) == SQLITE_TEXT;
+    if (*exact) return true;
+    /* If the other side turns out to have NUMERIC affinity and to hold text, texts that look like numbers
+    ** sort before it: = IS > >= still find all they should, the others might not. */
+    return op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS ||
+           op == SQLITE_INDEX_CONSTRAINT_GT || op == SQLITE_INDEX_CONSTRAINT_GE;
+}
+
 int rbt_log_best_index(rbt_log *log, sqlite3_index_info *info, rbt_error *error) {
     int tier = (int)log->declaration->shape.count + RBT_LOG_COLUMN_FIRST;
-    rbt_buffer terms = {0}, where = {0}, sql = {0}, plan = {0};
+    rbt_buffer plan = {0};
     estimate e = {0};
-    int arguments = 0, flags = 0;
+    rbt_query query = {.used = info->colUsed};
+    query.terms = rbt_calloc((size_t)(info->nConstraint + 1) * sizeof *query.terms);
+    if (!query.terms) return rbt_fail_nomem(error);
     for (int i = 0; i < info->nConstraint; i++) {
         const struct sqlite3_index_constraint *c = &info->aConstraint[i];
         int column = c->iColumn < 0 ? RBT_LOG_COLUMN_ID : c->iColumn;
-        const char *op = operator_text(c->op);
-        if (!c->usable || !op || column >= tier) continue;
-        /* `= … COLLATE NOCASE` finds more than our BINARY comparison would. */
-        if (sqlite3_stricmp(sqlite3_vtab_collation(info, i), "BINARY") != 0) continue;
-        info->aConstraintUsage[i].argvIndex = ++arguments;
-        info->aConstraintUsage[i].omit = 1;
-        rbt_buffer_printf(&terms, "%d,%d;", column, (int)c->op);
-        rbt_buffer_add_text(&where, arguments == 1 ? " WHERE " : " AND ");
-        add_column_name(&where, log, column);
-        if (is_unary(c->op))
-            rbt_buffer_printf(&where, " %s", op);
-        else
-            rbt_buffer_printf(&where, " %s ?%d", op, arguments);
+        bool exact;
+        if (!c->usable || column >= tier || !take_constraint(log, info, i, column, &exact))
+            continue;
+        query.terms[query.term_count++] = (rbt_plan_term){column, c->op};
+        info->aConstraintUsage[i].argvIndex = (int)query.term_count;
+        info->aConstraintUsage[i].omit = exact;
         count_term(&e, log, column, c->op);
     }
-    bool by_id = info->nOrderBy == 1 && info->aOrderBy[0].iColumn <= RBT_LOG_COLUMN_ID;
-    if (by_id && info->aOrderBy[0].desc) flags |= RBT_PLAN_DESCENDING;
-    if (arguments == 0 && info->colUsed == 0) flags |= RBT_PLAN_COUNT;
-
-    rbt_buffer_add_text(&sql, "SELECT id");
-    for (int column = RBT_LOG_COLUMN_RECORDED_AT; column < tier; column++) {
-        uint64_t bit = (uint64_t)1 << (column < 63 ? column : 63);
-        if (!(info->colUsed & bit)) continue;
-        rbt_buffer_add_text(&sql, ", ");
-        add_column_name(&sql, log, column);
-    }
-    rbt_buffer_printf(&sql, " FROM \"%w\".\"%w_rows\"", log->schema, log->name);
-    if (where.length) rbt_buffer_add(&sql, where.data, where.length);
-    if (by_id)
-        rbt_buffer_add_text(&sql,
-                            flags & RBT_PLAN_DESCENDING ? " ORDER BY id DESC" : " ORDER BY id");
-    info->orderByConsumed = by_id;
+    if (info->nOrderBy == 1 && info->aOrderBy[0].iColumn <= RBT_LOG_COLUMN_ID)
+        query.flags |= RBT_PLAN_BY_ID | (info->aOrderBy[0].desc ? RBT_PLAN_DESCENDING : 0);
+    if (query.term_count == 0 && info->colUsed == 0) query.flags |= RBT_PLAN_COUNT;
+    info->orderByConsumed = (query.flags & RBT_PLAN_BY_ID) != 0;
     set_cost(&e, log, info);
 
-    char *term_text = rbt_buffer_text(&terms), *sql_text = rbt_buffer_text(&sql);
-    if (term_text && sql_text && !where.failed)
-        rbt_buffer_printf(&plan, "%llx|%d|%s|%s", (unsigned long long)info->colUsed, flags,
-                          term_text, sql_text);
-    info->idxStr = term_text && sql_text && !where.failed ? rbt_buffer_take(&plan) : NULL;
+    rbt_buffer_printf(&plan, "%llx|%d|", (unsigned long long)query.used, query.flags);
+    for (size_t i = 0; i < query.term_count; i++)
+        rbt_buffer_printf(&plan, "%d,%d;", query.terms[i].column, query.terms[i].op);
+    rbt_buffer_add_byte(&plan, '|');
+    rbt_query_sql(&plan, log, &query, NULL);
+    info->idxStr = rbt_buffer_take(&plan);
     info->needToFreeIdxStr = info->idxStr != NULL;
     if (!info->idxStr) rbt_fail_nomem(error);
-    rbt_buffer_free(&terms);
-    rbt_buffer_free(&where);
-    rbt_buffer_free(&sql);
     rbt_buffer_free(&plan);
+    rbt_free(query.terms);
     return error->code;
 }
 

@@ -16,7 +16,8 @@ enum { RBT_LOG_COLUMN_ID = 0, RBT_LOG_COLUMN_RECORDED_AT = 1, RBT_LOG_COLUMN_FIR
 
 enum {
     RBT_PLAN_DESCENDING = 1, /* by id, downwards */
-    RBT_PLAN_COUNT = 2       /* neither columns nor constraints: entries only have to be counted */
+    RBT_PLAN_COUNT = 2,      /* neither columns nor constraints: entries only have to be counted */
+    RBT_PLAN_BY_ID = 4       /* ordered by id */
 };
 
 typedef struct rbt_plan_term {
@@ -33,6 +34,15 @@ typedef struct rbt_query {
 } rbt_query;
 
 int rbt_log_best_index(rbt_log *log, sqlite3_index_info *info, rbt_error *error);
+
+/* TEXT and JSON columns: comparisons with them depend on the affinity of the other side, which a virtual
+** table is not told (sqlite.org/datatype3.html §4.2). A term on one is therefore a help, and SQLite checks
+** it again; with a number on the other side it is no help at all and must be left out. */
+bool rbt_term_applies(const rbt_log *log, const rbt_plan_term *term, sqlite3_value *right);
+
+/* Appends the SELECT of a query; terms[i] compares with ?(i+1). leave_out may be NULL. */
+void rbt_query_sql(rbt_buffer *out, const rbt_log *log, const rbt_query *query,
+                   const bool *leave_out);
 
 /* Reads idxStr back; terms are allocated (rbt_free). */
 int rbt_query_parse(rbt_query *query, const char *text, int argument_count, rbt_error *error);

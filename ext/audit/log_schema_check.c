@@ -28,35 +28,39 @@ static int check_object(rbt_verification *v, sqlite3_stmt *lookup, const rbt_sto
     return error->code;
 }
 
-static bool is_ours(const rbt_storage *storage, const char *type, const char *name) {
+/* sql: what the object must read, too; NULL: the name is enough. */
+static bool is_ours(const rbt_storage *storage, const char *type, const char *name,
+                    const char *sql) {
     for (size_t i = 0; i < storage->count; i++)
         if (strcmp(storage->objects[i].type, type) == 0 &&
             sqlite3_stricmp(storage->objects[i].name, name) == 0)
-            return true;
+            return !sql || strcmp(storage->objects[i].sql, sql) == 0;
     return false;
 }
 
-/* Triggers and indexes on our tables that are not ours, in the log's own schema and in temp. */
+/* Triggers and indexes on our tables that are not ours, in the log's own schema. In temp there may be a log
+** of the same name: its indexes are on temp's own tables, and its triggers read as ours do. */
 static int check_foreign(rbt_verification *v, const rbt_storage *storage, const char *schema,
                          rbt_error *error) {
     rbt_log *log = v->log;
     bool own = strcmp(schema, log->schema) == 0;
     sqlite3_stmt *list = rbt_prepare(
         log->db, error, log->name,
-        "SELECT type, name, tbl_name FROM \"%w\".sqlite_schema WHERE type IN ('index', 'trigger') "
+        "SELECT type, name, tbl_name, sql FROM \"%w\".sqlite_schema WHERE type IN (%s'trigger') "
         "AND sql IS NOT NULL AND lower(tbl_name) IN (lower('%q_rows'), lower('%q_gate'), "
         "lower('%q_tree'), lower('%q_segments'), lower('%q_meta'))",
-        schema, log->name, log->name, log->name, log->name, log->name);
+        schema, own ? "'index', " : "", log->name, log->name, log->name, log->name, log->name);
     if (!list) return error->code;
     while (sqlite3_step(list) == SQLITE_ROW) {
         const char *type = (const char *)sqlite3_column_text(list, 0);
         const char *name = (const char *)sqlite3_column_text(list, 1);
         const char *table = (const char *)sqlite3_column_text(list, 2);
-        if (!type || !name || !table) {
+        const char *sql = (const char *)sqlite3_column_text(list, 3);
+        if (!type || !name || !table || !sql) {
             rbt_fail_nomem(error);
             break;
         }
-        if (!own || !is_ours(storage, type, name))
+        if (!is_ours(storage, type, name, own ? NULL : sql))
             rbt_log_problem(v, "foreign", -1,
                             "%s \"%s\" in schema %s stands on the log's storage %s", type, name,
                             schema, table);

@@ -240,7 +240,10 @@ static int meta_read(rbt_log *log, const char *key, int64_t *integer, rbt_buffer
         *found = true;
         if (integer) *integer = sqlite3_column_int64(statement, 0);
         if (bytes) {
-            const void *blob = sqlite3_column_blob(statement, 0);
+            /* text in UTF-8, whatever the database's encoding is */
+            const void *blob = sqlite3_column_type(statement, 0) == SQLITE_TEXT
+                                   ? (const void *)sqlite3_column_text(statement, 0)
+                                   : sqlite3_column_blob(statement, 0);
             rbt_buffer_add(bytes, blob ? blob : "", (size_t)sqlite3_column_bytes(statement, 0));
             if (bytes->failed) rbt_fail_nomem(error);
         }

@@ -25,8 +25,7 @@ static int read_run(rbt_log *log, unsigned tile_level, uint64_t first, size_t co
     uint64_t tile = first & ~(uint64_t)(RBT_TILE_HASHES - 1);
     sqlite3_bind_int64(statement, 1, node_key(tile_level, tile));
     sqlite3_bind_int64(statement, 2, node_key(tile_level, first + count - 1));
-    int code;
-    while (*found < count && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while (*found < count && sqlite3_step(statement) == SQLITE_ROW) {
         uint64_t run =
             (uint64_t)sqlite3_column_int64(statement, 0) - (uint64_t)node_key(tile_level, 0);
         const uint8_t *hashes = sqlite3_column_blob(statement, 1);

@@ -12,9 +12,9 @@
 enum { RBT_JSON_MAX_DEPTH = 512 };
 
 /* Checks that text is one JSON object or array and appends it with the white space outside strings
-** removed, nothing else changed. On failure the error says what is wrong and at which byte (the first is 0), as
-** "<what>: invalid JSON at byte 17: expected ':' after a key" and code SQLITE_ERROR; the text itself
-** is never quoted. Fast path: the log calls this for every row. */
+** removed, nothing else changed. On failure the error says what is wrong and at which byte (the first
+** is 0), as "<what>: invalid JSON at byte 17: expected ':' after a key" and code SQLITE_ERROR; the text
+** itself is never quoted. Fast path: the log calls this for every row. */
 int rbt_json_minify(rbt_buffer *out, const char *text, size_t length, const char *what,
                     rbt_error *error);
 

@@ -11,15 +11,11 @@ CREATE VIRTUAL TABLE log USING audit_log();
 -- test: a log that has options alone
 CREATE VIRTUAL TABLE log USING audit_log(seal=no, reads=hot);
 -- error: log: a log needs at least one column, such as event JSON
--- test: a comma too many at the end
-CREATE VIRTUAL TABLE log USING audit_log(a TEXT, );
--- error: log: expected a column, INDEX(…), CHECK(…) or option=value in ""
--- test: a comma too many in the middle
-CREATE VIRTUAL TABLE log USING audit_log(a TEXT,, b TEXT);
--- error: log: expected a column, INDEX(…), CHECK(…) or option=value in ""
--- test: an argument that is a comment alone
-CREATE VIRTUAL TABLE log USING audit_log(a TEXT, /* nothing */);
--- error: log: expected a column, INDEX(…), CHECK(…) or option=value in "/* nothing */"
+-- test: empty places between commas, which SQLite itself passes over, do no harm
+CREATE VIRTUAL TABLE commas USING audit_log(a TEXT,, b TEXT, /* nothing */);
+SELECT audit_leaf('commas', 0);
+-- glob: *"arguments":[[]"a TEXT","b TEXT"]}
+DROP TABLE commas;
 -- test: something that is no name
 CREATE VIRTUAL TABLE log USING audit_log(1 TEXT);
 -- error: log: expected a column, INDEX(…), CHECK(…) or option=value in "1 TEXT"
@@ -250,7 +246,7 @@ CREATE VIRTUAL TABLE log USING audit_log(a TEXT, origin='01234567890123456789012
 -- test: the storage of another log stands in the way
 CREATE TABLE log_rows(a);
 CREATE VIRTUAL TABLE log USING audit_log(a TEXT);
--- error: log: table "main"."log_rows" already exists
+-- error: log: table "log_rows" already exists
 DROP TABLE log_rows;
 -- test: no part of any refused log is left
 SELECT count(*) FROM sqlite_schema;
@@ -264,6 +260,3 @@ CREATE VIRTUAL TABLE log USING audit_log(a TEXT CHECK(b > 1));
 SELECT group_concat(name) FROM sqlite_schema;
 -- expect: t
 COMMIT;
-
--- 501 columns, from a file because no one would type them
--- run: awk 'BEGIN { printf "CREATE VIRTUAL TABLE wide USING audit_log("; for (i = 1; i <= 501; i++) printf "%sc%d INTEGER", i > 1 ? ", " : "", i; print ");" }' > wide.sql; sqlite3 :memory: ".load $TEST_ROOT/build/rustybt" ".read wide.sql" 2>&1 | grep -o 'wide: .*'

@@ -326,7 +326,7 @@ static void test_info(void) {
 }
 
 int main(void) {
-    plan(59);
+    plan(58);
     ok(rbt_crypto_init(), "libsodium starts");
     ok(rbt_crypto_init(), "and may be started again");
     test_sha256();
