@@ -329,7 +329,7 @@ static void audit_discard(sqlite3_context *context, int argc, sqlite3_value **ar
     }
     if (rbt_events_add(connection, log->schema, "discard", log->name, &detail, who, &error) ==
             SQLITE_OK &&
-        rbt_log_discard(log, &error) == SQLITE_OK) {
+        rbt_log_discard(log, sqlite3_last_insert_rowid(connection->db), &error) == SQLITE_OK) {
         char *line = sqlite3_mprintf("%s: recorded; DROP TABLE %s may go on, on this connection",
                                      log->name, log->name);
         if (line)

@@ -89,14 +89,52 @@ static char *read_name(reader *r, const char *what) {
     return name;
 }
 
+static bool is_one_of(rbt_token token, const char *const *words, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (rbt_token_is_word(token, words[i])) return true;
+    return false;
+}
+
+/* A DEFAULT runs as a statement of ours, not as SQLite's own part of a schema, so SQLite would not keep
+** it from functions that are DIRECTONLY: a hostile file could decrypt or write files with it. It may
+** call what computes, and nothing else; nor read tables. */
+static int check_default(reader *r, const char *expression) {
+    static const char *const before_parenthesis[] = {
+        "abs",    "and",      "between",  "case",      "cast",       "char",        "coalesce",
+        "date",   "datetime", "else",     "format",    "hex",        "ifnull",      "iif",
+        "in",     "instr",    "is",       "json",      "json_array", "json_object", "julianday",
+        "length", "lower",    "ltrim",    "max",       "min",        "not",         "nullif",
+        "or",     "printf",   "quote",    "random",    "randomblob", "replace",     "round",
+        "rtrim",  "sign",     "strftime", "substr",    "substring",  "then",        "time",
+        "trim",   "typeof",   "unicode",  "unixepoch", "upper",      "when",        "zeroblob"};
+    static const char *const forbidden[] = {"SELECT", "VALUES", "WITH", "MATCH", "REGEXP"};
+    rbt_tokens tokens = {expression, expression + strlen(expression)};
+    rbt_token token = rbt_next_token(&tokens);
+    while (token.kind != RBT_TOKEN_END && r->error->code == SQLITE_OK) {
+        rbt_token next = rbt_next_token(&tokens);
+        if (is_one_of(token, forbidden, sizeof forbidden / sizeof *forbidden) ||
+            (rbt_token_is_word(token, "IN") && !rbt_token_is(next, "(")))
+            refuse(r, "DEFAULT must be computed from literals, without reading a table");
+        else if (is_name(token) && rbt_token_is(next, "(") &&
+                 !is_one_of(token, before_parenthesis,
+                            sizeof before_parenthesis / sizeof *before_parenthesis))
+            rbt_fail(r->error, SQLITE_ERROR,
+                     "%s: DEFAULT may call SQLite's own functions that compute, not %.*s in \"%s\"",
+                     r->log, (int)token.length, token.text, r->argument);
+        token = next;
+    }
+    return r->error->code;
+}
+
 /* DEFAULT: a literal, a signed number, a bare word such as CURRENT_TIMESTAMP, or (expression). */
 static char *read_default(reader *r) {
     rbt_buffer out = {0};
     if (rbt_token_is(r->token, "(")) {
         char *inner = read_parenthesised(r);
         if (!inner) return NULL;
-        rbt_buffer_printf(&out, "( %s )", inner);
+        if (check_default(r, inner) == SQLITE_OK) rbt_buffer_printf(&out, "( %s )", inner);
         rbt_free(inner);
+        if (r->error->code != SQLITE_OK) goto failed;
     } else {
         bool is_signed = rbt_token_is(r->token, "+") || rbt_token_is(r->token, "-");
         if (is_signed) {

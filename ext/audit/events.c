@@ -5,14 +5,15 @@
 
 #include "../base/sql_util.h"
 #include "../crypto/keys.h"
+#include "log_state.h"
 
 int rbt_events_prepare(rbt_connection *connection, const char *schema, const char *who,
                        rbt_error *error) {
     bool present = false;
     sqlite3_stmt *lookup =
         rbt_prepare(connection->db, error, who,
-                    "SELECT sql LIKE 'create virtual table%%using%%audit_log%%' "
-                    "FROM \"%w\".sqlite_schema WHERE name = '" RBT_EVENTS_LOG "'",
+                    "SELECT lower(sql) GLOB '" RBT_LOG_SQL_PATTERN
+                    "' FROM \"%w\".sqlite_schema WHERE name = '" RBT_EVENTS_LOG "'",
                     schema);
     if (!lookup) return error->code;
     if (sqlite3_step(lookup) == SQLITE_ROW) {
@@ -46,4 +47,17 @@ int rbt_events_add(rbt_connection *connection, const char *schema, const char *a
     rbt_run(connection->db, insert, error, who);
     sqlite3_finalize(insert);
     return error->code;
+}
+
+bool rbt_events_has(rbt_connection *connection, const char *schema, int64_t id, const char *action,
+                    const char *log) {
+    rbt_error missing = {0};
+    sqlite3_stmt *lookup = rbt_prepare(connection->db, &missing, RBT_EVENTS_LOG,
+                                       "SELECT 1 FROM \"%w\"." RBT_EVENTS_LOG "_rows WHERE id = "
+                                       "%lld AND action = %Q AND log = %Q",
+                                       schema, (long long)id, action, log);
+    bool found = lookup && sqlite3_step(lookup) == SQLITE_ROW;
+    sqlite3_finalize(lookup); /* a step that failed found nothing */
+    rbt_error_clear(&missing);
+    return found;
 }

@@ -7,6 +7,7 @@
 #include "../base/buffer.h"
 #include "../base/connection.h"
 #include "../base/error.h"
+#include <stdbool.h>
 
 #define RBT_EVENTS_LOG "rustybt_events"
 
@@ -18,5 +19,9 @@ int rbt_events_prepare(rbt_connection *connection, const char *schema, const cha
 ** object. */
 int rbt_events_add(rbt_connection *connection, const char *schema, const char *action,
                    const char *log, rbt_buffer *detail, const char *who, rbt_error *error);
+
+/* Whether event `id` is there and says this; false also when there is no such log or no memory. */
+bool rbt_events_has(rbt_connection *connection, const char *schema, int64_t id, const char *action,
+                    const char *log);
 
 #endif

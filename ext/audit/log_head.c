@@ -12,6 +12,7 @@
 #include "../base/memory.h"
 #include "../base/sql_util.h"
 #include "../crypto/keys.h"
+#include "events.h"
 #include "genesis.h"
 #include "log_seal.h"
 
@@ -222,6 +223,29 @@ static int insert_row(rbt_log *log, int64_t id, int64_t recorded_at, const uint8
     return error->code;
 }
 
+/* The clock stands more than this behind the last entry: someone should know. */
+static const int64_t clock_tolerance_us = 5000000;
+
+/* Logs the fact as an event, once a transaction. That the log goes on matters more than the note: if the
+** event cannot be written, the entry still is, with the last entry's time. */
+static void note_clock_back(rbt_log *log, int64_t now) {
+    rbt_connection *connection = log->logs->connection;
+    rbt_error ignored = {0};
+    rbt_buffer detail = {0};
+    if (log->clock_noted || log->last_recorded_at - now <= clock_tolerance_us ||
+        sqlite3_stricmp(log->name, RBT_EVENTS_LOG) == 0)
+        return;
+    log->clock_noted = true;
+    rbt_buffer_printf(&detail, "{\"clock_us\":%lld,\"last_recorded_at\":%lld,\"before_id\":%llu}",
+                      (long long)now, (long long)log->last_recorded_at,
+                      (unsigned long long)log->frontier.size);
+    if (rbt_events_prepare(connection, log->schema, log->name, &ignored) == SQLITE_OK)
+        rbt_events_add(connection, log->schema, "clock_back", log->name, &detail, log->name,
+                       &ignored);
+    rbt_buffer_free(&detail);
+    rbt_error_clear(&ignored);
+}
+
 enum { PENDING_LIMIT = 65536 }; /* 2 MiB of hashes, then the tree is written early */
 
 int rbt_log_append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error *error) {
@@ -232,6 +256,7 @@ int rbt_log_append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error
         return rbt_fail(error, SQLITE_ERROR, "%s: the log is full", log->name);
     int64_t next = (int64_t)log->frontier.size;
     int64_t now = rbt_clock_us();
+    note_clock_back(log, now);
     int64_t recorded_at = now > log->last_recorded_at ? now : log->last_recorded_at;
     if (log->declaration->shape.salted) randombytes_buf(salt, sizeof salt);
     const uint8_t *salt_or_null = log->declaration->shape.salted ? salt : NULL;

@@ -12,8 +12,7 @@ static int gather(rbt_connection *connection, const char *schema, const char *wh
                   rbt_buffer *names, rbt_error *error) {
     sqlite3_stmt *rows = rbt_prepare(connection->db, error, who,
                                      "SELECT name FROM \"%w\".sqlite_schema WHERE type = 'table' "
-                                     "AND sql LIKE 'create virtual table%%using%%audit_log%%' "
-                                     "ORDER BY name",
+                                     "AND lower(sql) GLOB '" RBT_LOG_SQL_PATTERN "' ORDER BY name",
                                      schema);
     if (!rows) return error->code;
     while (sqlite3_step(rows) == SQLITE_ROW) {

@@ -6,6 +6,7 @@
 #include "../base/bytes.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "events.h"
 #include "genesis.h"
 #include "storage.h"
 
@@ -127,8 +128,8 @@ static rbt_log *find_in_schema(rbt_connection *connection, const char *schema, c
     bool is_log = false;
     sqlite3_stmt *lookup = rbt_prepare(
         connection->db, error, who,
-        "SELECT 1 FROM \"%w\".sqlite_schema WHERE type='table' AND name=%Q COLLATE NOCASE AND sql "
-        "LIKE 'create virtual table%%' AND sql LIKE '%%using%%audit_log%%'",
+        "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table' AND name = %Q COLLATE NOCASE AND "
+        "lower(sql) GLOB '" RBT_LOG_SQL_PATTERN "'",
         schema, name);
     if (!lookup) return NULL;
     is_log = sqlite3_step(lookup) == SQLITE_ROW;
@@ -155,18 +156,17 @@ rbt_log *rbt_log_find(rbt_connection *connection, const char *name, const char *
     sqlite3_stmt *schemas = rbt_prepare(
         connection->db, error, who, "SELECT name FROM pragma_database_list ORDER BY seq <> 1, seq");
     if (!schemas) return NULL;
-    const char *dot = strchr(name, '.');
     for (int pass = 0; pass < 2 && !log && error->code == SQLITE_OK; pass++) {
-        if (pass == 1 && !dot) break;
         while (!log && error->code == SQLITE_OK && sqlite3_step(schemas) == SQLITE_ROW) {
             const char *schema = (const char *)sqlite3_column_text(schemas, 0);
             if (!schema) {
                 rbt_fail_nomem(error);
             } else if (pass == 0) {
                 log = find_in_schema(connection, schema, name, who, error);
-            } else if (strlen(schema) == (size_t)(dot - name) &&
-                       sqlite3_strnicmp(schema, name, (int)(dot - name)) == 0) {
-                log = find_in_schema(connection, schema, dot + 1, who, error);
+            } else {
+                size_t length = strlen(schema); /* a schema's own name may hold a dot */
+                if (sqlite3_strnicmp(schema, name, (int)length) == 0 && name[length] == '.')
+                    log = find_in_schema(connection, schema, name + length + 1, who, error);
             }
         }
         sqlite3_reset(schemas);
@@ -310,6 +310,16 @@ int rbt_log_set_prune_gate(rbt_log *log, int64_t up_to, rbt_error *error) {
     return set_gate(log, 2, up_to, error);
 }
 
+/* CHECK and REFERENCES are tried by CREATE TABLE; a DEFAULT is, too, before anyone relies on it. */
+static int try_defaults(rbt_log *log, rbt_error *error) {
+    for (size_t i = 0; i < log->declaration->shape.count && error->code == SQLITE_OK; i++) {
+        const char *expression = log->declaration->columns[i].fallback;
+        if (expression)
+            sqlite3_finalize(rbt_prepare(log->db, error, log->name, "SELECT %s", expression));
+    }
+    return error->code;
+}
+
 int rbt_log_create(rbt_log *log, rbt_error *error) {
     rbt_storage storage = {0};
     rbt_buffer genesis = {0};
@@ -318,7 +328,8 @@ int rbt_log_create(rbt_log *log, rbt_error *error) {
     uint8_t log_id[16];
     randombytes_buf(log_id, sizeof log_id);
     rbt_genesis_write(&genesis, log->name, log->declaration, log_id, now, error);
-    if (error->code == SQLITE_OK) rbt_storage_build(&storage, log->name, log->declaration, error);
+    if (error->code == SQLITE_OK && try_defaults(log, error) == SQLITE_OK)
+        rbt_storage_build(&storage, log->name, log->declaration, error);
     rbt_storage_create(log->db, log->schema, &storage, log->name, error);
     log->logs->inside++;
     rbt_execute(log->db, error, log->name,
@@ -362,7 +373,7 @@ int rbt_log_create(rbt_log *log, rbt_error *error) {
 
 void rbt_log_forget(rbt_log *log, bool ended) {
     log->loaded = log->dirty = log->poisoned = log->gate_open = false;
-    if (ended) log->touched = false;
+    if (ended) log->touched = log->clock_noted = false;
     log->pending_count = 0;
 }
 
@@ -375,13 +386,20 @@ static rbt_discarded **find_discarded(const rbt_log *log) {
 }
 
 bool rbt_log_is_discarded(const rbt_log *log) {
-    return *find_discarded(log) != NULL;
+    const rbt_discarded *entry = *find_discarded(log);
+    return entry && rbt_events_has(log->logs->connection, log->schema, entry->event_id, "discard",
+                                   log->name);
 }
 
-int rbt_log_discard(rbt_log *log, rbt_error *error) {
-    if (rbt_log_is_discarded(log)) return SQLITE_OK;
-    rbt_discarded *entry = rbt_calloc(sizeof *entry);
+int rbt_log_discard(rbt_log *log, int64_t event_id, rbt_error *error) {
+    rbt_discarded *entry = *find_discarded(log);
+    if (entry) {
+        entry->event_id = event_id;
+        return SQLITE_OK;
+    }
+    entry = rbt_calloc(sizeof *entry);
     if (!entry) return rbt_fail_nomem(error);
+    entry->event_id = event_id;
     entry->schema = rbt_strdup(log->schema);
     entry->name = rbt_strdup(log->name);
     if (!entry->schema || !entry->name) {

@@ -16,6 +16,10 @@
 #include "declaration.h"
 #include "tree.h"
 
+/* What lower(sql) of a log's row in sqlite_schema matches; connecting then tells for sure. GLOB, because
+** LIKE heeds PRAGMA case_sensitive_like. */
+#define RBT_LOG_SQL_PATTERN "create virtual table*using*audit_log*"
+
 /* The statements a log keeps prepared. */
 typedef enum rbt_log_statement {
     RBT_LOG_READ_META,
@@ -40,6 +44,7 @@ typedef struct rbt_plan {
 typedef struct rbt_discarded {
     struct rbt_discarded *next;
     char *schema, *name;
+    int64_t event_id; /* of its record in rustybt_events, which a rollback may have taken back */
 } rbt_discarded;
 
 typedef struct rbt_logs {
@@ -72,6 +77,7 @@ typedef struct rbt_log {
     rbt_frontier frontier; /* size = entries + 1 */
     int64_t last_recorded_at;
     int64_t pruned_to;
+    bool clock_noted;  /* this transaction has told rustybt_events that the clock went back */
     rbt_hash *pending; /* leaf hashes that the tree tables lack: the last ones of the frontier */
     size_t pending_count, pending_capacity;
 
@@ -99,7 +105,7 @@ void rbt_log_release(rbt_log *log); /* NULL is fine */
 
 /* Remembers that the log may be dropped on this connection; whether it may; forgets it. The logs' list
 ** holds it, not the state, which SQLite may let go at any change of the schema. */
-int rbt_log_discard(rbt_log *log, rbt_error *error);
+int rbt_log_discard(rbt_log *log, int64_t event_id, rbt_error *error);
 bool rbt_log_is_discarded(const rbt_log *log);
 void rbt_log_undiscard(rbt_log *log);
 
