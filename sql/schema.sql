@@ -136,8 +136,9 @@ CREATE TABLE IF NOT EXISTS orders(
 CREATE INDEX IF NOT EXISTS orders_asset_sid ON orders(asset_sid);
 CREATE INDEX IF NOT EXISTS orders_broker_connection_id ON orders(broker_connection_id);
 
--- The log is written in the order's own transaction: both happen or neither. The triggers call nothing
--- but INNOCUOUS functions, so they work under PRAGMA trusted_schema=OFF too.
+-- The log is written in the order's own transaction: both happen or neither. The triggers also work
+-- under PRAGMA trusted_schema=OFF, where SQLite 3.40 does not allow json_object(); printf() does as
+-- well, for the CHECKs above leave no character in these columns that JSON would have to escape.
 
 CREATE TRIGGER IF NOT EXISTS orders_keep_their_id
 BEFORE UPDATE OF id ON orders WHEN NEW.id IS NOT OLD.id
@@ -151,9 +152,11 @@ BEGIN
         asset_sid, event_type, event_timestamp, event_data)
     VALUES(NEW.strategy_id, NEW.broker_connection_id, NEW.id, NEW.broker_order_id, NEW.asset_sid,
         NEW.status, NEW.updated_at,
-        json_object('side', NEW.side, 'order_type', NEW.order_type, 'amount', NEW.amount,
-            'limit_price', NEW.limit_price, 'stop_price', NEW.stop_price, 'status', NEW.status,
-            'filled_amount', NEW.filled_amount, 'fill_price', NEW.fill_price));
+        printf('{"side":"%s","order_type":"%s","amount":"%s","limit_price":%s,"stop_price":%s,'
+            || '"status":"%s","filled_amount":"%s","fill_price":%s}',
+            NEW.side, NEW.order_type, NEW.amount, ifnull('"' || NEW.limit_price || '"', 'null'),
+            ifnull('"' || NEW.stop_price || '"', 'null'), NEW.status, NEW.filled_amount,
+            ifnull('"' || NEW.fill_price || '"', 'null')));
 END;
 
 -- A change of status or fill is named by the new status, any other change of what was ordered is an
@@ -166,9 +169,11 @@ BEGIN
         CASE WHEN NEW.status IS OLD.status AND NEW.filled_amount IS OLD.filled_amount
             AND NEW.fill_price IS OLD.fill_price THEN 'amended' ELSE NEW.status END,
         NEW.updated_at,
-        json_object('side', NEW.side, 'order_type', NEW.order_type, 'amount', NEW.amount,
-            'limit_price', NEW.limit_price, 'stop_price', NEW.stop_price, 'status', NEW.status,
-            'filled_amount', NEW.filled_amount, 'fill_price', NEW.fill_price));
+        printf('{"side":"%s","order_type":"%s","amount":"%s","limit_price":%s,"stop_price":%s,'
+            || '"status":"%s","filled_amount":"%s","fill_price":%s}',
+            NEW.side, NEW.order_type, NEW.amount, ifnull('"' || NEW.limit_price || '"', 'null'),
+            ifnull('"' || NEW.stop_price || '"', 'null'), NEW.status, NEW.filled_amount,
+            ifnull('"' || NEW.fill_price || '"', 'null')));
 END;
 
 -- At the time of the deletion, which the row does not know.
@@ -178,9 +183,11 @@ BEGIN
         asset_sid, event_type, event_timestamp, event_data)
     VALUES(OLD.strategy_id, OLD.broker_connection_id, OLD.id, OLD.broker_order_id, OLD.asset_sid,
         'deleted', unixepoch(),
-        json_object('side', OLD.side, 'order_type', OLD.order_type, 'amount', OLD.amount,
-            'limit_price', OLD.limit_price, 'stop_price', OLD.stop_price, 'status', OLD.status,
-            'filled_amount', OLD.filled_amount, 'fill_price', OLD.fill_price));
+        printf('{"side":"%s","order_type":"%s","amount":"%s","limit_price":%s,"stop_price":%s,'
+            || '"status":"%s","filled_amount":"%s","fill_price":%s}',
+            OLD.side, OLD.order_type, OLD.amount, ifnull('"' || OLD.limit_price || '"', 'null'),
+            ifnull('"' || OLD.stop_price || '"', 'null'), OLD.status, OLD.filled_amount,
+            ifnull('"' || OLD.fill_price || '"', 'null')));
 END;
 
 COMMIT;

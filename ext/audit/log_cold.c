@@ -188,6 +188,16 @@ static uint64_t leaf_bit(int column) {
     return (uint64_t)1 << (index < 63 ? index : 63);
 }
 
+/* < <= > >= on texts: BINARY compares the bytes of the database's encoding, which leaves are not in. SQLite
+** checks such terms again by itself. */
+static bool is_text_order(const rbt_log *log, const rbt_plan_term *term) {
+    rbt_compare compare;
+    if (term->column < RBT_LOG_COLUMN_FIRST || !zone_compare(term->op, &compare)) return false;
+    rbt_column_type type =
+        log->declaration->shape.columns[term->column - RBT_LOG_COLUMN_FIRST].type;
+    return compare != RBT_EQ && (type == RBT_COLUMN_TEXT || type == RBT_COLUMN_JSON);
+}
+
 static int take_terms(rbt_cold *cold, const rbt_query *query, sqlite3_value **arguments,
                       rbt_error *error) {
     cold->terms = rbt_calloc((query->term_count + 1) * sizeof *cold->terms);
@@ -195,6 +205,7 @@ static int take_terms(rbt_cold *cold, const rbt_query *query, sqlite3_value **ar
     if (!cold->terms || !cold->zones) return rbt_fail_nomem(error);
     for (size_t i = 0; i < query->term_count; i++) {
         if (!rbt_term_applies(cold->log, &query->terms[i], arguments[i])) continue;
+        if (is_text_order(cold->log, &query->terms[i])) continue;
         cold_term *term = &cold->terms[cold->term_count++];
         rbt_compare compare;
         term->column = query->terms[i].column;

@@ -248,7 +248,7 @@ static void note_clock_back(rbt_log *log, int64_t now) {
 
 enum { PENDING_LIMIT = 65536 }; /* 2 MiB of hashes, then the tree is written early */
 
-int rbt_log_append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error *error) {
+static int append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error *error) {
     uint8_t salt[RBT_SALT_SIZE];
     rbt_hash hash;
     if (rbt_log_load(log, error) != SQLITE_OK) return error->code;
@@ -283,6 +283,13 @@ int rbt_log_append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error
     return SQLITE_OK;
 }
 
+int rbt_log_append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error *error) {
+    log->working++;
+    append(log, values, id, error);
+    log->working--;
+    return error->code;
+}
+
 static int write_head(rbt_log *log, rbt_error *error) {
     uint8_t head[16 + 32 * (RBT_TREE_MAX_LEVEL + 1)];
     size_t nodes = 32 * (size_t)rbt_frontier_count(&log->frontier);
@@ -306,9 +313,11 @@ int rbt_log_flush(rbt_log *log, rbt_error *error) {
         return rbt_fail(error, SQLITE_ERROR,
                         "%s: an earlier write of this transaction failed; roll it back", log->name);
     if (!log->dirty) return SQLITE_OK;
+    log->working++;
     rbt_log_flush_tree(log, error);
     if (error->code == SQLITE_OK) write_head(log, error);
     if (error->code == SQLITE_OK) write_seal(log, error);
+    log->working--;
     if (error->code == SQLITE_OK)
         log->dirty = false;
     else
@@ -372,9 +381,11 @@ int rbt_log_sync(rbt_log *log, rbt_error *error) {
     if (!gate) return error->code;
     sqlite3_bind_int(gate, 1, 1);
     sqlite3_bind_int64(gate, 2, INT64_MAX);
+    log->working++;
     log->logs->inside++;
     rbt_run(log->db, gate, error, log->name);
     log->logs->inside--;
+    log->working--;
     log->gate_open = log->touched = false;
     return error->code;
 }

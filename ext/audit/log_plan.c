@@ -150,7 +150,10 @@ static bool take_constraint(const rbt_log *log, sqlite3_index_info *info, int i,
     /* A text literal has no affinity: then the comparison is one of texts. */
     *exact = sqlite3_vtab_rhs_value(info, i, &right) == SQLITE_OK && right &&
              sqlite3_value_type(right) == SQLITE_TEXT;
-    if (*exact) return true;
+    if (*exact) {
+        *exact = !is_range(op); /* the order of texts depends on the database's encoding */
+        return true;
+    }
     /* If the other side turns out to have NUMERIC affinity and to hold text, texts that look like numbers
     ** sort before it: = IS > >= still find all they should, the others might not. */
     return op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS ||

@@ -72,6 +72,7 @@ typedef struct rbt_log {
     bool loaded;   /* this transaction has read it */
     bool dirty;    /* it, or the tree, is ahead of the tables */
     bool poisoned; /* a write failed half-way: only a rollback helps */
+    int working;   /* > 0 while a statement of ours runs: savepoints are that statement's own */
     bool gate_open;
     bool touched; /* this transaction has opened the gate at some time: xSync must shut it */
     rbt_frontier frontier; /* size = entries + 1 */

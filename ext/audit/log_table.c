@@ -141,10 +141,13 @@ static int log_end(sqlite3_vtab *table) {
     return SQLITE_OK;
 }
 
+/* SQLite may wrap each statement that runs inside our own work in a savepoint, and roll it back when the
+** statement fails, or when it only finds the schema changed and is prepared anew. Neither touches what the
+** state remembers, which counts a write once it has succeeded. */
 static int log_savepoint(sqlite3_vtab *table, int number) {
     (void)number;
     rbt_error error = {0};
-    rbt_log_flush(log_of(table), &error);
+    if (log_of(table)->working == 0) rbt_log_flush(log_of(table), &error);
     return rbt_vtab_error(table, &error);
 }
 
@@ -157,7 +160,7 @@ static int log_release_savepoint(sqlite3_vtab *table, int number) {
 /* The number may be one that was never announced, or -1: whatever it is, read again. */
 static int log_rollback_to(sqlite3_vtab *table, int number) {
     (void)number;
-    rbt_log_forget(log_of(table), false);
+    if (log_of(table)->working == 0) rbt_log_forget(log_of(table), false);
     return SQLITE_OK;
 }
 

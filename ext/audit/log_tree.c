@@ -147,6 +147,8 @@ int rbt_log_flush_tree(rbt_log *log, rbt_error *error) {
     rbt_hash *level_hashes = rbt_malloc((count / RBT_TILE_HASHES + 1) * sizeof *level_hashes);
     if (!complete || !level_hashes) rbt_fail_nomem(error);
     const rbt_hash *hashes = log->pending;
+    /* This runs behind an INSERT of the caller's, whose row last_insert_rowid() must go on to name. */
+    sqlite3_int64 last_row = sqlite3_last_insert_rowid(log->db);
     for (unsigned level = 0; count > 0 && level < 8 && error->code == SQLITE_OK; level++) {
         size_t completed = 0;
         add_hashes(log, level, first, hashes, count, complete, &completed, error);
@@ -156,6 +158,7 @@ int rbt_log_flush_tree(rbt_log *log, rbt_error *error) {
             memcpy(level_hashes, complete, completed * sizeof *complete);
         hashes = level_hashes;
     }
+    sqlite3_set_last_insert_rowid(log->db, last_row);
     rbt_free(complete);
     rbt_free(level_hashes);
     if (error->code == SQLITE_OK) log->pending_count = 0;

@@ -105,11 +105,10 @@ bool rbt_envelope_open(uint8_t *out, uint8_t *type, const uint8_t *envelope, siz
     }
 
     derive(derived, subkey, envelope, context, context_length);
-    opened =
-        sodium_memcmp(derived + MESSAGE_KEY_SIZE, envelope + COMMITMENT_AT, COMMITMENT_SIZE) == 0 &&
-        crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, envelope + SEALED_AT,
-                                                   1 + value_length + TAG_SIZE, NULL, 0,
-                                                   envelope + NONCE_AT, derived) == 0;
+    opened = crypto_verify_32(derived + MESSAGE_KEY_SIZE, envelope + COMMITMENT_AT) == 0 &&
+             crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, envelope + SEALED_AT,
+                                                        1 + value_length + TAG_SIZE, NULL, 0,
+                                                        envelope + NONCE_AT, derived) == 0;
     rbt_wipe(derived, sizeof derived);
     if (!opened) {
         rbt_wipe(out, value_length + 1);

@@ -135,6 +135,25 @@ CREATE VIRTUAL TABLE log USING audit_log(a INTEGER DEFAULT ());
 CREATE VIRTUAL TABLE log USING audit_log(a INTEGER DEFAULT (:x));
 -- error: log: a semicolon, a parameter or an unclosed quote in "a INTEGER DEFAULT (:x)"
 
+-- test: DEFAULT of a column
+CREATE VIRTUAL TABLE log USING audit_log(a TEXT, b TEXT DEFAULT (a || 'x'));
+-- error: log: no such column: a
+-- test: DEFAULT from a table
+CREATE VIRTUAL TABLE log USING audit_log(a TEXT DEFAULT ((SELECT name FROM sqlite_schema)));
+-- error: log: DEFAULT must be computed from literals, without reading a table in "a TEXT DEFAULT ((SELECT name FROM sqlite_schema))"
+-- test: DEFAULT from a table by IN
+CREATE VIRTUAL TABLE log USING audit_log(a INTEGER DEFAULT (1 IN pragma_user_version));
+-- error: log: DEFAULT must be computed from literals, without reading a table in "a INTEGER DEFAULT (1 IN pragma_user_version)"
+-- test: DEFAULT that would decrypt on its own, which SQLite would not let a schema do
+CREATE VIRTUAL TABLE log USING audit_log(a TEXT DEFAULT (decrypt(x'00')));
+-- error: log: DEFAULT may call SQLite's own functions that compute, not decrypt in "a TEXT DEFAULT (decrypt(x'00'))"
+-- test: DEFAULT that calls by a quoted name
+CREATE VIRTUAL TABLE log USING audit_log(a TEXT DEFAULT (lower("load_extension" ('x'))));
+-- error: log: DEFAULT may call SQLite's own functions that compute, not "load_extension" in "a TEXT DEFAULT (lower("load_extension" ('x')))"
+-- test: DEFAULT that calls an operator's function
+CREATE VIRTUAL TABLE log USING audit_log(a TEXT DEFAULT ('a' REGEXP 'b'));
+-- error: log: DEFAULT must be computed from literals, without reading a table in "a TEXT DEFAULT ('a' REGEXP 'b')"
+
 -- test: REFERENCES without a table
 CREATE VIRTUAL TABLE log USING audit_log(a INTEGER REFERENCES);
 -- error: log: expected a table's name after REFERENCES in "a INTEGER REFERENCES"
