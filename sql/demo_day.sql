@@ -23,7 +23,7 @@ SELECT n, time, r, sid,
 FROM drawn JOIN market USING(sid);
 
 CREATE TEMP TABLE reports AS
-SELECT time, n, 0 AS step, 'submitted' AS kind, sid,
+SELECT time, n AS order_number, 0 AS step, 'submitted' AS kind, sid,
     CASE r % 3 WHEN 0 THEN 'momentum' WHEN 1 THEN 'pairs' ELSE 'market_maker' END AS strategy,
     iif(r % 2, 'buy', 'sell') AS side, amount,
     iif(r % 5 < 3, printf('%d.%02d', cents / 100, cents % 100), NULL) AS limit_price,
@@ -38,5 +38,3 @@ SELECT time + 5 + r % 40, n, 2, outcome, sid, NULL, NULL, NULL, NULL,
     iif(outcome = 'filled', amount, NULL),
     iif(outcome = 'filled', printf('%d.%02d', cents / 100, cents % 100), NULL)
 FROM day;
-
-INSERT INTO feed SELECT * FROM reports ORDER BY time, n, step;

@@ -16,7 +16,7 @@ WITH trade AS (
             printf('%d.%04d', Price / 10000, Price % 10000)) AS price
     FROM trades
 )
-SELECT time, n, 0 AS step, 'submitted' AS kind, 1 AS sid, 'replay' AS strategy,
+SELECT time, n AS order_number, 0 AS step, 'submitted' AS kind, 1 AS sid, 'replay' AS strategy,
     iif(n % 2, 'buy', 'sell') AS side, amount, NULL AS limit_price, NULL AS filled, NULL AS price
 FROM trade
 UNION ALL
@@ -24,5 +24,3 @@ SELECT time, n, 1, 'partially_filled', 1, NULL, NULL, NULL, NULL, amount / 2, pr
 FROM trade WHERE amount >= 100
 UNION ALL
 SELECT time, n, 2, 'filled', 1, NULL, NULL, NULL, NULL, amount, price FROM trade;
-
-INSERT INTO feed SELECT * FROM reports ORDER BY time, n, step;

@@ -180,7 +180,8 @@ int rbt_log_best_index(rbt_log *log, sqlite3_index_info *info, rbt_error *error)
     }
     if (info->nOrderBy == 1 && info->aOrderBy[0].iColumn <= RBT_LOG_COLUMN_ID)
         query.flags |= RBT_PLAN_BY_ID | (info->aOrderBy[0].desc ? RBT_PLAN_DESCENDING : 0);
-    if (query.term_count == 0 && info->colUsed == 0) query.flags |= RBT_PLAN_COUNT;
+    if (query.term_count == 0 && info->colUsed == 0 && !(query.flags & RBT_PLAN_DESCENDING))
+        query.flags |= RBT_PLAN_COUNT;
     info->orderByConsumed = (query.flags & RBT_PLAN_BY_ID) != 0;
     set_cost(&e, log, info);
 

@@ -6,10 +6,10 @@ INSERT INTO equities VALUES(24, 'AAPL');
 CREATE VIRTUAL TABLE log USING audit_log(sid INTEGER REFERENCES equities(sid), symbol TEXT REFERENCES equities(symbol) DEFERRABLE INITIALLY DEFERRED,
   other INTEGER REFERENCES equities);
 
--- test: without foreign_keys nothing is asked
+-- without foreign_keys nothing is asked
 INSERT INTO log(sid) VALUES(1);
 PRAGMA foreign_keys = ON;
--- test: an entry that refers to a row
+-- an entry that refers to rows
 INSERT INTO log(sid, symbol, other) VALUES(24, 'AAPL', 24);
 -- test: one that refers to none fails at the end of its statement
 INSERT INTO log(sid) VALUES(2);
@@ -18,7 +18,7 @@ INSERT INTO log(symbol) VALUES('MSFT');
 -- error: FOREIGN KEY constraint failed
 INSERT INTO log(other) VALUES(5);
 -- error: FOREIGN KEY constraint failed
--- test: within a transaction the row may come later
+-- within a transaction the row may come later
 BEGIN;
 INSERT INTO log(sid) VALUES(8554);
 INSERT INTO equities VALUES(8554, 'SPY');
