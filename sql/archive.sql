@@ -2,8 +2,8 @@
 --
 -- What cron runs, for every log of a database that declares archive and archive_after: entries that
 -- are old enough go into signed segments, every log is verified, and what verified segments hold is
--- deleted from the database. One line a log; the exit code is 0 only when all of it succeeded. A run
--- that was killed is finished by the next.
+-- deleted from the database. One line a log; the exit code is 0 only when all of it succeeded. A
+-- run that was killed is finished by the next.
 --
 --     17 3 * * *  RUSTYBT_ENCRYPTION_KEY_FILE=… sqlite3 -batch trading.db < sql/archive.sql
 --
@@ -20,7 +20,9 @@ SELECT 1 WHERE CASE
     ELSE load_extension('rustybt') IS NOT NULL END;
 
 -- A path with a typing error opens a new, empty database, which is no success.
-CREATE TEMP TABLE expected(logs INTEGER CONSTRAINT "this database has no audit log" CHECK(logs > 0));
+CREATE TEMP TABLE expected(
+    logs INTEGER CONSTRAINT "this database has no audit log" CHECK(logs > 0)
+);
 INSERT INTO expected SELECT count(*) FROM audit_logs;
 
 SELECT audit_archive('*');

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Part of the demo: a made-up trading day, Thursday 12 January 2023, 14:30 to 21:00 UTC, of 2400
--- orders, the same in every run. One in 33 is rejected, one in 8 cancelled, the rest is filled, some of
--- it in two parts.
+-- orders, the same in every run. One in 33 is rejected, one in 8 cancelled, the rest is filled,
+-- some of it in two parts.
 
 CREATE TEMP TABLE market(sid INTEGER PRIMARY KEY, cents INTEGER NOT NULL);
 INSERT INTO market VALUES (1, 13341), (2, 23882), (3, 16511), (4, 9527), (5, 12322), (6, 39652);
@@ -19,7 +19,8 @@ WITH RECURSIVE step(n, seed) AS (
 SELECT n, time, r, sid,
     cents + abs((time / 60 + sid * 37) % 160 - 80) + r % 7 - 3 AS cents,
     10 * (1 + (r >> 5) % 40) AS amount,
-    CASE WHEN r % 33 = 0 THEN 'rejected' WHEN r % 8 = 1 THEN 'cancelled' ELSE 'filled' END AS outcome
+    CASE WHEN r % 33 = 0 THEN 'rejected' WHEN r % 8 = 1 THEN 'cancelled'
+        ELSE 'filled' END AS outcome
 FROM drawn JOIN market USING(sid);
 
 CREATE TEMP TABLE reports AS

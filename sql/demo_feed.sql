@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
--- Part of the demo: what a broker reports, as a table. A row put into feed changes the orders, and the
--- orders log themselves (sql/schema.sql).
+-- Part of the demo: what a broker reports, as a table. A row put into feed changes the orders, and
+-- the orders log themselves (sql/schema.sql).
 --
--- kind is submitted, partially_filled, filled, cancelled or rejected; time in Unix seconds; amount and
--- filled in shares; prices in dollars.
+-- kind is submitted, partially_filled, filled, cancelled or rejected; time in Unix seconds; amount
+-- and filled in shares; prices in dollars.
 
 CREATE TEMP TABLE feed(
     time INTEGER NOT NULL, order_number INTEGER NOT NULL, step INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -24,6 +24,7 @@ CREATE TEMP TRIGGER feed_reported AFTER INSERT ON feed WHEN NEW.kind <> 'submitt
 BEGIN
     UPDATE orders SET status = NEW.kind, updated_at = NEW.time,
         broker_order_id = printf('A%08X', NEW.order_number * 7919),
-        filled_amount = ifnull(NEW.filled, filled_amount), fill_price = ifnull(NEW.price, fill_price)
+        filled_amount = ifnull(NEW.filled, filled_amount),
+        fill_price = ifnull(NEW.price, fill_price)
     WHERE id = printf('ord-%06d', NEW.order_number);
 END;

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- Part of the demo, with DATA=file.csv: every trade of a file with the columns Time, Price and Volume
--- becomes an order of ours that was filled by it, from 100 shares on in two parts. A Price without a
--- point is in 1/10000 dollars (as in LOBSTER's files), one with a point in dollars.
+-- Part of the demo, with DATA=file.csv: every trade of a file with the columns Time, Price and
+-- Volume becomes an order of ours that was filled by it, from 100 shares on in two parts. A Price
+-- without a point is in 1/10000 dollars (as in LOBSTER's files), one with a point in dollars.
 --
 -- The time of day is kept and read as New York's; the day becomes 12 January 2023 and the symbol
 -- AAPL, so that the specification's query finds the trades.

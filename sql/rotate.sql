@@ -12,10 +12,11 @@
 -- All of it is one transaction: it finishes, or nothing has changed. It may run again at any time.
 -- Fernet tokens stay Fernet and keep their time.
 --
--- Audit logs use the ring too. A log is sealed under the primary key with its next entry; one that is
--- still sealed under another key is named at the end, and that key has to stay until then. And where
--- no RUSTYBT_SIGNING_KEY is set, the primary key signs segments: before step 3, put what
--- audit_public_key('order_audit_log') said before step 1 into RUSTYBT_VERIFY_KEYS, with the new one.
+-- Audit logs use the ring too. A log is sealed under the primary key with its next entry; one that
+-- is still sealed under another key is named at the end, and that key has to stay until then. And
+-- where no RUSTYBT_SIGNING_KEY is set, the primary key signs segments: before step 3, put what
+-- audit_public_key('order_audit_log') said before step 1 into RUSTYBT_VERIFY_KEYS, with the new
+-- one.
 --
 -- Copies keep the old tokens: backups, replicas, and the write-ahead log until its checkpoint.
 

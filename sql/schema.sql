@@ -1,16 +1,17 @@
 -- SPDX-License-Identifier: MIT
 --
--- The tables of a trading platform on rustybt: encrypted broker credentials, instruments, orders, and
--- the append-only log that the orders write by themselves.
+-- The tables of a trading platform on rustybt: encrypted broker credentials, instruments, orders,
+-- and the append-only log that the orders write by themselves.
 --
 --     sqlite3 -bail -cmd '.load rustybt' trading.db < sql/schema.sql
 --
 -- Plain SQL, so any program can run it. Running it again changes nothing. The log is sealed: making
 -- it, and every order, needs RUSTYBT_ENCRYPTION_KEY or RUSTYBT_ENCRYPTION_KEY_FILE.
 --
--- Before production, choose two things, for they are part of the log's identity and cannot be changed
--- later: add  origin='your-domain.example/orders'  to the log's options, a name that your signatures
--- carry (without it the log gives itself a random one), and check archive_after and retain.
+-- Before production, choose two things, for they are part of the log's identity and cannot be
+-- changed later: add  origin='your-domain.example/orders'  to the log's options, a name that your
+-- signatures carry (without it the log gives itself a random one), and check archive_after and
+-- retain.
 --
 -- Times are Unix seconds, UTC. Amounts and prices are decimals as TEXT, so that 0.1 stays 0.1.
 
@@ -38,7 +39,8 @@ CREATE TABLE IF NOT EXISTS broker_connections(
             OR CAST(api_key_encrypted AS TEXT) GLOB 'gAAAAA*'),
     api_secret_encrypted BLOB
         CONSTRAINT "api_secret_encrypted must be a token of encrypt()"
-        CHECK((substr(api_secret_encrypted, 1, 4) = x'52425401' AND length(api_secret_encrypted) > 92)
+        CHECK((substr(api_secret_encrypted, 1, 4) = x'52425401'
+                AND length(api_secret_encrypted) > 92)
             OR CAST(api_secret_encrypted AS TEXT) GLOB 'gAAAAA*'),
     additional_credentials TEXT
         CONSTRAINT "additional_credentials must be a token of encrypt()"
@@ -71,8 +73,8 @@ END;
 
 -- The comparison with the clock keeps it from calling itself under recursive_triggers.
 CREATE TRIGGER IF NOT EXISTS broker_connections_updated_at
-AFTER UPDATE OF api_key_encrypted, api_secret_encrypted, additional_credentials, base_url, is_active,
-    broker_name, connection_type ON broker_connections
+AFTER UPDATE OF api_key_encrypted, api_secret_encrypted, additional_credentials, base_url,
+    is_active, broker_name, connection_type ON broker_connections
 WHEN NEW.updated_at IS OLD.updated_at AND NEW.updated_at < unixepoch()
 BEGIN
     UPDATE broker_connections SET updated_at = unixepoch() WHERE id = NEW.id;
@@ -86,9 +88,10 @@ CREATE TABLE IF NOT EXISTS equities(
     exchange TEXT
 );
 
--- Every order event, for ever in order: no UPDATE, no DELETE. Entries older than archive_after go to
--- the folder cold beside the database (sql/archive.sql) and stay readable through this table. Retention
--- counts from recorded_at, the log's own clock, never from event_timestamp, which callers give.
+-- Every order event, for ever in order: no UPDATE, no DELETE. Entries older than archive_after go
+-- to the folder cold beside the database (sql/archive.sql) and stay readable through this table.
+-- Retention counts from recorded_at, the log's own clock, never from event_timestamp, which callers
+-- give.
 CREATE VIRTUAL TABLE IF NOT EXISTS order_audit_log USING audit_log(
     strategy_id TEXT NOT NULL,
     broker_connection_id INTEGER,

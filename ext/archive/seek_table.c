@@ -6,7 +6,7 @@
 #include "../base/bytes.h"
 
 #define FOOTER_MAGIC 0x8F92EAB1u
-enum { DESCRIPTOR_CHECKSUMS = 0x80, DESCRIPTOR_RESERVED = 0x7C };
+enum { DESCRIPTOR_CHECKSUMS = 0x80 };
 
 static void add_u32(rbt_buffer *out, uint32_t value) {
     uint8_t bytes[4];
@@ -35,8 +35,8 @@ bool rbt_seek_table_footer(const uint8_t footer[RBT_SEEK_FOOTER], int64_t file_b
         *why = "the file does not end in a seek table";
     else if (!(footer[4] & DESCRIPTOR_CHECKSUMS))
         *why = "its frames have no checksums";
-    else if (footer[4] & DESCRIPTOR_RESERVED)
-        *why = "its descriptor has reserved bits set";
+    else if (footer[4] != DESCRIPTOR_CHECKSUMS)
+        *why = "its descriptor has reserved or unused bits set"; /* a segment is never written so */
     else if (*count < 2 || *count > RBT_SEEK_MAX_FRAMES)
         *why = "its number of frames is out of range";
     else if (*size > file_bytes)

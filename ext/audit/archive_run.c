@@ -131,8 +131,11 @@ static int plan_segment(job *j, int64_t cutoff, rbt_error *error) {
         rbt_log_meta_i64(log, "archived_to", &archived_to, &found, error) == SQLITE_OK)
         read_records(j, error);
     int64_t last = (int64_t)log->frontier.size - 1;
+    int64_t next = archived_to == 0 && !j->has_previous ? 0 : archived_to + 1;
+    if (j->resumed && j->first_id != next)
+        rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the plan of a segment is damaged", log->name);
     if (error->code == SQLITE_OK && !j->resumed) {
-        j->first_id = archived_to == 0 && !j->has_previous ? 0 : archived_to + 1;
+        j->first_id = next;
         if (archived_to < log->pruned_to || archived_to > last)
             rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: archived_to is damaged", log->name);
         last_before(log, archived_to + 1, last, cutoff, &j->last_id, error);
@@ -331,9 +334,9 @@ static int lock_directory(rbt_log *log, const char *directory, rbt_error *error)
 }
 
 /* The cutoff in words, for the report. */
-static void report_nothing(rbt_log *log, int64_t cutoff, rbt_buffer *report) {
+static void report_nothing(rbt_log *log, int64_t archived_to, int64_t cutoff, rbt_buffer *report) {
     char time[RBT_TIME_TEXT_SIZE];
-    int64_t hot = (int64_t)log->frontier.size - 1 - log->pruned_to;
+    int64_t waiting = (int64_t)log->frontier.size - 1 - archived_to;
     if (cutoff == INT64_MAX) {
         rbt_buffer_printf(report, "%s: nothing to archive: all %lld entries are in segments",
                           log->name, (long long)log->frontier.size - 1);
@@ -341,9 +344,9 @@ static void report_nothing(rbt_log *log, int64_t cutoff, rbt_buffer *report) {
     }
     rbt_time_to_text(time, cutoff);
     rbt_buffer_printf(report,
-                      "%s: nothing to archive: none of %lld hot entries outside segments is "
-                      "recorded before %s",
-                      log->name, (long long)hot, time);
+                      "%s: nothing to archive: none of %lld entries outside segments is recorded "
+                      "before %s",
+                      log->name, (long long)waiting, time);
 }
 
 static void report_done(rbt_log *log, int64_t segments, int64_t rows, int64_t raw, int64_t bytes,
@@ -373,7 +376,7 @@ static int archive_all(job *j, int64_t cutoff, const rbt_signing_key *signing, r
         bytes += summary.file_bytes;
     }
     if (segments == 0)
-        report_nothing(log, cutoff, report);
+        report_nothing(log, j->first_id > 0 ? j->first_id - 1 : 0, cutoff, report);
     else
         report_done(log, segments, rows, raw, bytes, j->file, report);
     return SQLITE_OK;

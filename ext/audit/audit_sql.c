@@ -35,6 +35,7 @@ static rbt_log *open_log(sqlite3_context *context, sqlite3_value *argument, cons
     if (error->code == SQLITE_OK) rbt_log_peek(log, error);
     if (error->code == SQLITE_OK) return log;
     sqlite3_finalize(*hold);
+    *hold = NULL;
     rbt_log_release(log);
     return NULL;
 }

@@ -42,7 +42,9 @@ static int read_head(rbt_log *log, rbt_error *error) {
     }
     rbt_buffer_free(&head);
     rbt_log_meta_i64(log, "pruned_to", &log->pruned_to, &found, error);
-    if (error->code == SQLITE_OK && !found) damaged(log, "pruned_to is missing", error);
+    if (error->code == SQLITE_OK &&
+        (!found || log->pruned_to < 0 || log->pruned_to >= (int64_t)log->frontier.size))
+        damaged(log, "pruned_to is missing or damaged", error);
     return error->code;
 }
 
@@ -50,8 +52,13 @@ static int read_head(rbt_log *log, rbt_error *error) {
 static int read_genesis(rbt_log *log, rbt_error *error) {
     rbt_buffer text = {0};
     rbt_genesis genesis = {0};
+    int64_t format = 0;
     bool found = false;
-    if (rbt_log_meta_bytes(log, "genesis", &text, &found, error) == SQLITE_OK) {
+    rbt_log_meta_i64(log, "format", &format, &found, error);
+    if (error->code == SQLITE_OK && (!found || format != RBT_LOG_FORMAT))
+        damaged(log, "the format of the log's storage is not one that this version knows", error);
+    if (error->code == SQLITE_OK &&
+        rbt_log_meta_bytes(log, "genesis", &text, &found, error) == SQLITE_OK) {
         char *line = rbt_buffer_text(&text);
         if (!line) {
             rbt_fail_nomem(error);

@@ -21,6 +21,8 @@ typedef struct recorded {
     int64_t first_id, last_id;
     const char *directory, *file;
     const void *root, *manifest;
+    int64_t rows, raw_bytes, file_bytes, expires_us;
+    bool published;
 } recorded;
 
 static bool read_record(rbt_verification *v, sqlite3_stmt *row, int64_t expected_first,
@@ -31,8 +33,19 @@ static bool read_record(rbt_verification *v, sqlite3_stmt *row, int64_t expected
     record->file = (const char *)sqlite3_column_text(row, 3);
     record->root = sqlite3_column_blob(row, 4);
     record->manifest = sqlite3_column_blob(row, 5);
-    if (!record->directory || !record->file || !rbt_log_file_name_valid(record->file) ||
-        !record->root || sqlite3_column_bytes(row, 4) != 32 || !record->manifest ||
+    record->rows = sqlite3_column_int64(row, 6);
+    record->raw_bytes = sqlite3_column_int64(row, 7);
+    record->file_bytes = sqlite3_column_int64(row, 8);
+    record->expires_us = sqlite3_column_int64(row, 9); /* NULL: 0, as in the summary */
+    const char *status = (const char *)sqlite3_column_text(row, 10);
+    record->published = status && strcmp(status, "published") == 0;
+    bool planned = status && strcmp(status, "planned") == 0;
+    if (planned && record->first_id == expected_first && record->last_id >= record->first_id &&
+        record->last_id < (int64_t)v->log->frontier.size)
+        return true;
+    if (!record->published || !record->directory || !record->file ||
+        !rbt_log_file_name_valid(record->file) || !record->root ||
+        sqlite3_column_bytes(row, 4) != 32 || !record->manifest ||
         sqlite3_column_bytes(row, 5) != 32 || record->last_id < record->first_id) {
         rbt_log_problem(v, "segment", record->first_id,
                         "the record of the segment at entry %lld is damaged",
@@ -72,6 +85,18 @@ static int check_file(rbt_verification *v, const recorded *record, const rbt_ver
                 rbt_log_problem(v, "segment", record->first_id, "%s",
                                 trouble.message ? trouble.message : text);
         } else if (problems == 0) {
+            if (summary.rows != record->rows || summary.raw_bytes != record->raw_bytes ||
+                summary.file_bytes != record->file_bytes ||
+                summary.retain_until_us != record->expires_us)
+                rbt_log_problem(v, "segment", record->first_id,
+                                "%s: rows, sizes or the date of expiry are recorded otherwise",
+                                text);
+            if (summary.last_id == (int64_t)log->frontier.size - 1 &&
+                summary.last_recorded_at != log->last_recorded_at)
+                rbt_log_problem(v, "head", summary.last_id,
+                                "the head says that entry %lld was recorded at %lld, %s says %lld",
+                                (long long)summary.last_id, (long long)log->last_recorded_at, text,
+                                (long long)summary.last_recorded_at);
             if (memcmp(summary.manifest_sha256, record->manifest, 32) != 0)
                 rbt_log_problem(v, "segment", record->first_id,
                                 "%s: its manifest is not the one that was recorded", text);
@@ -124,13 +149,15 @@ int rbt_log_check_segments(rbt_verification *v, const char *vkeys, int64_t *segm
     *segments = 0;
     sqlite3_stmt *rows =
         rbt_prepare(log->db, error, log->name,
-                    "SELECT first_id, last_id, directory, file, root, manifest_sha256 FROM "
-                    "\"%w\".\"%w_segments\" WHERE status = 'published' ORDER BY first_id",
+                    "SELECT first_id, last_id, directory, file, root, manifest_sha256, rows, "
+                    "raw_bytes, file_bytes, expires_us, status FROM \"%w\".\"%w_segments\" ORDER "
+                    "BY first_id",
                     log->schema, log->name);
     if (!rows) return error->code;
     while (error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
         recorded record;
-        if (*segments == 0) {
+        if (!read_record(v, rows, expected_first, &record) || !record.published) continue;
+        if (++*segments == 1) {
             rbt_trusted_verifiers(log->logs->connection, vkeys, log->origin, "audit_verify",
                                   &verifiers, &verifier_count, error);
             if (error->code != SQLITE_OK) break;
@@ -139,8 +166,6 @@ int rbt_log_check_segments(rbt_verification *v, const char *vkeys, int64_t *segm
                                 "there is no key to trust the segments' signatures by; set "
                                 "RUSTYBT_VERIFY_KEYS or give vkeys");
         }
-        ++*segments;
-        if (!read_record(v, rows, expected_first, &record)) continue;
         check_file(v, &record, verifiers, verifier_count, expected_first > 0 ? &root : NULL, error);
         memcpy(root.bytes, record.root, 32);
         expected_first = record.last_id + 1;

@@ -237,7 +237,7 @@ static int meta_read(rbt_log *log, const char *key, int64_t *integer, rbt_buffer
     sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
-        *found = true;
+        *found = !integer || sqlite3_column_type(statement, 0) == SQLITE_INTEGER;
         if (integer) *integer = sqlite3_column_int64(statement, 0);
         if (bytes) {
             /* text in UTF-8, whatever the database's encoding is */

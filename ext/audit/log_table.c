@@ -63,6 +63,7 @@ static int log_connect(sqlite3 *db, void *connection, int argc, const char *cons
 
 static int log_disconnect(sqlite3_vtab *table) {
     rbt_log_release(log_of(table));
+    sqlite3_free(table->zErrMsg); /* SQLite does not fetch it after xDestroy and xSavepoint */
     rbt_free(table);
     return SQLITE_OK;
 }

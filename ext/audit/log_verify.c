@@ -42,7 +42,7 @@ typedef struct walk {
     rbt_hash tile[RBT_TILE_HASHES]; /* stored leaf hashes from tile_first on */
     uint64_t tile_first;
     size_t tile_found;
-    int64_t last_recorded_at;
+    int64_t timed, last_recorded_at; /* id and time of the last entry whose time is known */
     bool gaps; /* rows or stored hashes are missing: roots cannot be expected to fit */
 } walk;
 
@@ -121,7 +121,10 @@ static int walk_row(walk *w, sqlite3_stmt *row, int64_t id, rbt_error *error) {
     if (fits && recorded_at < w->last_recorded_at)
         rbt_log_problem(w->v, "clock", id,
                         "entry %lld is recorded before the entry that precedes it", (long long)id);
-    if (fits) w->last_recorded_at = recorded_at;
+    if (fits) {
+        w->timed = id;
+        w->last_recorded_at = recorded_at;
+    }
     return add_entry(w, id, &hash, error);
 }
 
@@ -181,6 +184,55 @@ static void judge(walk *w) {
             "re-written");
 }
 
+/* Leaf 0, which stands in no row, by its proof. While it is hot, check_rows compares its hash, too. */
+static int check_genesis(rbt_verification *v, rbt_error *error) {
+    rbt_log *log = v->log;
+    rbt_hash leaf, root;
+    rbt_proof proof;
+    rbt_error trouble = {0};
+    if (log->pruned_to == 0) return SQLITE_OK;
+    rbt_leaf_hash(&leaf, log->genesis, strlen(log->genesis));
+    rbt_frontier_root(&root, &log->frontier);
+    if (rbt_tree_inclusion(&proof, 0, log->frontier.size, rbt_log_node, log, &trouble) !=
+        SQLITE_OK) {
+        if (trouble.code == SQLITE_NOMEM) rbt_fail_nomem(error);
+        rbt_log_problem(v, "tree", 0, "%s",
+                        trouble.message ? trouble.message : "the tree is damaged");
+    } else if (!rbt_inclusion_verify(&proof, 0, log->frontier.size, &leaf, &root)) {
+        rbt_log_problem(v, "changed", 0,
+                        "the genesis, or the hashes that prove it, were changed after the log was "
+                        "created");
+    }
+    rbt_error_clear(&trouble);
+    return error->code;
+}
+
+/* New entries are never recorded before the time in the head, so it must be that of the last one. */
+static void check_head_time(const walk *w) {
+    const rbt_log *log = w->v->log;
+    int64_t last = (int64_t)log->frontier.size - 1;
+    if (w->timed != last || w->last_recorded_at == log->last_recorded_at) return;
+    rbt_log_problem(
+        w->v, "head", last,
+        "the head says that entry %lld was recorded at %lld, the entry itself says %lld",
+        (long long)last, (long long)log->last_recorded_at, (long long)w->last_recorded_at);
+}
+
+static void take_genesis_time(walk *w, rbt_error *error) {
+    rbt_genesis genesis = {0};
+    rbt_error malformed = {0}; /* check_declaration reports it */
+    const rbt_log *log = w->v->log;
+    if (rbt_genesis_parse(&genesis, log->genesis, strlen(log->genesis), log->name, &malformed) ==
+        SQLITE_OK) {
+        w->timed = 0;
+        w->last_recorded_at = genesis.recorded_at;
+    } else if (malformed.code == SQLITE_NOMEM) {
+        rbt_fail_nomem(error);
+    }
+    rbt_error_clear(&malformed);
+    rbt_genesis_free(&genesis);
+}
+
 static int check_rows(rbt_verification *v, rbt_error *error) {
     rbt_log *log = v->log;
     rbt_hash genesis;
@@ -188,9 +240,11 @@ static int check_rows(rbt_verification *v, rbt_error *error) {
     walk *w = rbt_calloc(sizeof *w);
     if (!w) return rbt_fail_nomem(error);
     w->v = v;
+    w->timed = -1;
     w->last_recorded_at = INT64_MIN;
     rbt_leaf_hash(&genesis, log->genesis, strlen(log->genesis));
     if (log->pruned_to == 0) {
+        take_genesis_time(w, error);
         add_entry(w, 0, &genesis, error);
     } else if (rbt_tree_frontier(&w->rows, (uint64_t)log->pruned_to + 1, rbt_log_node, log,
                                  &unknown) != SQLITE_OK) {
@@ -201,7 +255,10 @@ static int check_rows(rbt_verification *v, rbt_error *error) {
     }
     rbt_error_clear(&unknown);
     if (error->code == SQLITE_OK) walk_rows(w, error);
-    if (error->code == SQLITE_OK) judge(w);
+    if (error->code == SQLITE_OK) {
+        judge(w);
+        check_head_time(w);
+    }
     rbt_free(w->differing);
     rbt_free(w);
     return error->code;
@@ -370,6 +427,17 @@ static void report_verified(rbt_verification *v, int64_t segments, const char *s
     rbt_buffer_free(&text);
 }
 
+/* A check that found its table missing or the file damaged ends with an error: that is a finding, too, and
+** the other checks go on. */
+static void as_finding(rbt_verification *v, rbt_error *error) {
+    bool damage = error->code == SQLITE_CORRUPT || error->code == SQLITE_CORRUPT_VTAB ||
+                  (error->code == SQLITE_ERROR && v->problems > 0);
+    if (!damage) return;
+    rbt_log_problem(v, "damaged", -1, "%s",
+                    error->message ? error->message : "the file is damaged");
+    rbt_error_clear(error);
+}
+
 int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkeys,
                    rbt_error *error) {
     rbt_log *log = v->log;
@@ -382,10 +450,13 @@ int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkey
     hold = rbt_log_hold(log, &trouble);
     if (hold && rbt_log_peek(log, &trouble) == SQLITE_OK) {
         check_declaration(v, error);
+        if (error->code == SQLITE_OK) check_genesis(v, error);
         if (error->code == SQLITE_OK) check_rows(v, error);
+        as_finding(v, error);
         if (error->code == SQLITE_OK) check_tree(v, error);
         if (error->code == SQLITE_OK) check_seal(v, seal_key, error);
         if (error->code == SQLITE_OK) rbt_log_check_segments(v, vkeys, &segments, error);
+        as_finding(v, error);
         if (error->code == SQLITE_OK && checkpoint) check_checkpoint(v, checkpoint, vkeys, error);
         if (error->code == SQLITE_OK && v->problems == 0)
             report_verified(v, segments, seal_key, checkpoint != NULL);

@@ -6,6 +6,7 @@ it is. The segments' attacks are in segment_tamper_test.py."""
 
 import base64
 import ctypes
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ import struct
 import independent
 import rbt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 COUNT = 100  # entries: fewer than 256, so that the tree is one level of tiles
 SIGN_SEED = bytes.fromhex("0fe372e062c5c20c72b1715351dd759a95768f0bbdecb32fcf0bdfdfcb2b2c51")
@@ -21,7 +23,6 @@ DROP = [f"DROP TRIGGER log_rows_{event}" for event in ("insert", "update", "dele
 
 
 def make(path, options=""):
-    """hot.db: all entries hot. cold.db: 1 to 600 pruned, 601 to 700 hot."""
     db = rbt.connect(path)
     db.execute(f"CREATE VIRTUAL TABLE log USING audit_log(t TEXT, n INTEGER, r REAL, INDEX(t), CHECK(n < 10000), "
                f"origin='example.com/log', archive='cold', retain='7 years'{options})")
@@ -134,9 +135,9 @@ REPLACE_7 = "INSERT OR REPLACE INTO log_rows(id, recorded_at, t, n, r) VALUES(7,
 # Refused: (by a connection with the extension, statements, the last one's error). None: any error.
 APPEND_ONLY = "log is append-only: "
 REFUSED = [
-    (False, [f"UPDATE log_rows SET n = 1"], APPEND_ONLY + "entries are never changed"),
-    (False, [f"UPDATE OR IGNORE log_rows SET n = 1"], APPEND_ONLY + "entries are never changed"),
-    (False, [f"UPDATE OR REPLACE log_rows SET id = 5 WHERE id = 6"], APPEND_ONLY + "entries are never changed"),
+    (False, ["UPDATE log_rows SET n = 1"], APPEND_ONLY + "entries are never changed"),
+    (False, ["UPDATE OR IGNORE log_rows SET n = 1"], APPEND_ONLY + "entries are never changed"),
+    (False, ["UPDATE OR REPLACE log_rows SET id = 5 WHERE id = 6"], APPEND_ONLY + "entries are never changed"),
     (False, ["DELETE FROM log_rows"], APPEND_ONLY + "entries are never deleted"),
     (False, ["DELETE FROM log_rows WHERE id = 5"], APPEND_ONLY + "entries are never deleted"),
     (False, [insert_row(COUNT + 1)], APPEND_ONLY + "insert into the log, not into its storage"),
@@ -209,8 +210,6 @@ HOT = {
     "a gate trigger weakened": (["DROP TRIGGER log_gate_update", "CREATE TRIGGER log_gate_update BEFORE UPDATE ON "
                                  "log_gate WHEN 0 BEGIN SELECT 1; END"], {("schema", None)}),
     "the guard index dropped": (["DROP INDEX log_rows_guard"], {("schema", None)}),
-    "the guard index dropped and a BLOB written": (["DROP INDEX log_rows_guard", blob("log_rows", "t", 1)]
-                                                   and ["DROP INDEX log_rows_guard"], {("schema", None)}),
     "an index dropped": (["DROP INDEX log_rows_1"], {("schema", None)}),
     "a foreign trigger": (["CREATE TRIGGER x BEFORE INSERT ON log_rows BEGIN SELECT RAISE(IGNORE); END"],
                           {("foreign", None)}),
@@ -229,7 +228,7 @@ HOT = {
     "triggers deleted from sqlite_schema": (["PRAGMA writable_schema=ON", "DELETE FROM sqlite_schema WHERE "
                                              "type = 'trigger'"], {("schema", None)}),
     "a CHECK taken out of the rows' table": (["PRAGMA writable_schema=ON", "UPDATE sqlite_schema SET sql = replace(sql, "
-                                              "'CHECK(n < 10000)', '') WHERE name = 'log_rows'"], {("schema", None)}),
+                                              "', CHECK(n < 10000)', '') WHERE name = 'log_rows'"], {("schema", None)}),
     "the declaration edited": (declare("n < 10000", "n < 20000"), {("declaration", 0)}),
     "the seal declared away": (declare("7 years'", "7 years', seal=no"), {("declaration", 0)}),
     "the retention shortened": (declare("7 years", "1 years"), {("declaration", 0)}),
@@ -248,10 +247,10 @@ HOT = {
         claim_function("UPDATE log_gate SET size = 60 WHERE id = 2", "DELETE FROM log_rows WHERE id = 60",
                        "UPDATE log_gate SET size = -1 WHERE id = 2"), {("missing", 60)}),
     "a row updated with triggers switched off": (without_triggers, {("changed", 6)}),
-    "a hash in the tree changed": (blob("log_tree", "hashes", 0, 32 * 5), {("tree", 5)}),
+    "a hash in the tree changed": (blob("log_tree", "hashes", 1, 32 * 4), {("tree", 5)}),
     "the genesis' hash in the tree changed": (blob("log_tree", "hashes", 0, 0), {("tree", 0)}),
     "the tree emptied": (["DELETE FROM log_tree"], {("tree", 0)}),
-    "a run of the tree shortened": (["UPDATE log_tree SET hashes = substr(hashes, 1, 64) WHERE node = 0"], {("tree", 2)}),
+    "a run of the tree shortened": (["UPDATE log_tree SET hashes = substr(hashes, 1, 64) WHERE node = 1"], {("tree", 3)}),
     "a hash in the head changed": ([meta("head", "substr(value, 1, 47) || x'ff' || substr(value, 49)")],
                                    {("root", None), ("tree", None), ("seal", None)}),
     "the head's size changed": ([meta("head", "x'66' || substr(value, 2)")], {("missing", COUNT + 1)}),
@@ -272,7 +271,7 @@ HOT = {
     "pruned_to a text": ([meta("pruned_to", "'x'")], {("damaged", None)}),
     "pruned_to deleted": (["DELETE FROM log_meta WHERE key = 'pruned_to'"], {("damaged", None)}),
     "archived_to raised": ([meta("archived_to", "10")], {("segment", 10)}),
-    "archived_to deleted": (["DELETE FROM log_meta WHERE key = 'archived_to'"], {("segment", None)}),
+    "archived_to deleted": (["DELETE FROM log_meta WHERE key = 'archived_to'"], {("segment", 0)}),
     "the format changed": ([meta("format", "7")], {("damaged", None)}),
     "a segment invented": (["INSERT INTO log_segments SELECT 0, 50, 'cold', 'x.zst', 51, 1, 1, zeroblob(32), "
                             "zeroblob(32), 1, 1, 'published'"], {("segment", 0)}),
@@ -340,7 +339,7 @@ def found(place, base, attacks):
         try:
             db.execute("SELECT audit_discard('log', 'damaged')").fetchall()
             db.execute("DROP TABLE log")
-            left = rbt.rows(db, "SELECT name FROM sqlite_schema WHERE name LIKE 'log%'")
+            left = rbt.rows(db, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'log%'")
         except sqlite3.Error as error:
             left = str(error)
         rbt.equal(left, [], "and it can be discarded")
@@ -372,7 +371,6 @@ def shadows(place):
     for suffix in ("rows", "gate", "tree", "segments", "meta"):
         db.execute(f"CREATE TEMP TABLE log_{suffix}(id, size, key, value, node, hashes)")
     db.execute("CREATE TEMP VIEW log AS SELECT 1 AS id")
-    db.execute("CREATE TEMP TABLE sqlite_master2(x)")
     db.execute("INSERT INTO main.log(n) VALUES(1)")
     rbt.equal(findings(db), [], "TEMP tables and views with our names disturb neither append nor verification")
     rbt.equal(rbt.value(db, "SELECT count(*) FROM main.log"), COUNT + 1, "nor reading")
@@ -405,8 +403,6 @@ def attempt(db, sql):
 
 def sign(text, seed=SIGN_SEED, name="example.com/log"):
     """A signed note as audit_checkpoint writes it."""
-    import hashlib
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
     key = Ed25519PrivateKey.from_private_bytes(seed)
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     key_id = hashlib.sha256(name.encode() + b"\n\1" + public).digest()[:4]
@@ -430,11 +426,8 @@ def checkpoints(place):
     for text, name in ((early, "an early"), (late, "the newest")):
         rbt.equal(findings(db, sign(text)), [], f"a log that extends {name} checkpoint")
     size = str(COUNT + 2)
-    cases = {
-        "forked": sign(late.replace(late.splitlines()[2], base64.b64encode(bytes(32)).decode())),
-        "checkpoint": "not a note",
-    }
-    rbt.equal([kind for kind, _, _ in findings(db, cases["forked"])], ["forked"], "another root of the same size")
+    forked = sign(late.replace(late.splitlines()[2], base64.b64encode(bytes(32)).decode()))
+    rbt.equal([kind for kind, _, _ in findings(db, forked)], ["forked"], "another root of the same size")
     for name, note in {"no note": "not a note", "an unsigned text": late, "another's signature": sign(late, bytes(32)),
                        "another origin": sign(late.replace("example.com", "example.org")),
                        "a changed text": sign(late).replace(f"\n{size}\n", "\n40\n"),

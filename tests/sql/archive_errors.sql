@@ -73,13 +73,13 @@ SELECT count(*) FROM audit_segments('log');
 
 -- test: nothing is old enough: a sentence, not silence
 SELECT audit_archive('log');
--- glob: log: nothing to archive: none of 3 hot entries outside segments is recorded before 20*Z
+-- glob: log: nothing to archive: none of 3 entries outside segments is recorded before 20*Z
 -- test: nor before a date
 SELECT audit_archive('log', 'cold', '2020-01-31');
--- expect: log: nothing to archive: none of 3 hot entries outside segments is recorded before 2020-01-31T00:00:00Z
+-- expect: log: nothing to archive: none of 3 entries outside segments is recorded before 2020-01-31T00:00:00Z
 -- test: nor before some microseconds
 SELECT audit_archive('log', 'cold', 1700000000000000);
--- expect: log: nothing to archive: none of 3 hot entries outside segments is recorded before 2023-11-14T22:13:20Z
+-- expect: log: nothing to archive: none of 3 entries outside segments is recorded before 2023-11-14T22:13:20Z
 -- test: nothing to prune
 SELECT audit_prune('log');
 -- expect: log: nothing to prune: no published segment holds hot entries

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+# The scripts of sql/: schema.sql, archive.sql and rotate.sql, run as people and cron run them.
+. tests/shell/tap.sh
+case $TEST_BUILD in *sanitize) skip_all 'the sqlite3 shell loads no library with sanitizers' ;; esac
+plan 42
+
+umask 077
+bare() { sqlite3 -init /dev/null -batch "$scratch/$database" "$@" 2>&1; }
+db() {
+    sqlite3 -init /dev/null -batch -bail -cmd ".load $TEST_EXTENSION" "$scratch/$database" "$@" 2>&1
+}
+no_lines() { sed 's/ near line [0-9]*:/:/'; }
+# script name: its output, then its exit code
+script() {
+    db < "sql/$1" > "$scratch/script"
+    code=$?
+    no_lines < "$scratch/script"
+    echo "exit $code"
+}
+says() { printf '%s\n' "$1" | grep -qF -e "$2"; }
+keygen() { sqlite3 -init /dev/null -batch :memory: ".load $TEST_EXTENSION" 'SELECT keygen()'; }
+use_keys() {
+    printf '%s\n' "$1" > "$scratch/keys"
+    export RUSTYBT_ENCRYPTION_KEY_FILE="$scratch/keys"
+}
+old_key=$(keygen)
+new_key=$(keygen)
+use_keys "$old_key"
+
+# ------------------------------------------------------------------------------------ schema.sql
+
+database=trading.db
+ok 'schema.sql loads' db '.read sql/schema.sql'
+before=$(db .schema)
+ok 'schema.sql loads a second time' db '.read sql/schema.sql'
+is 'the second time changes nothing' "$(db .schema)" "$before"
+database=without.db
+is 'without the extension it leaves nothing behind' \
+    "$(bare -bail < sql/schema.sql | no_lines; bare 'SELECT count(*) FROM sqlite_schema')" \
+    'Runtime error: no such module: audit_log
+0'
+database=trading.db
+columns=id,broker_name,connection_type,api_key_encrypted,api_secret_encrypted
+columns=$columns,additional_credentials,base_url,is_active,created_at,updated_at,last_connected_at
+is 'broker_connections has the columns that the platform expects' \
+    "$(db "SELECT group_concat(name, ',') FROM pragma_table_info('broker_connections')")" "$columns"
+
+is 'an order logs its life by itself, under trusted_schema=OFF too' "$(db <<'END'
+PRAGMA trusted_schema=OFF;
+PRAGMA foreign_keys=ON;
+PRAGMA recursive_triggers=ON;
+INSERT INTO equities(sid, symbol) VALUES(1, 'AAPL');
+INSERT INTO orders(id, strategy_id, asset_sid, side, order_type, amount, limit_price, updated_at)
+    VALUES('o1', 'm', 1, 'buy', 'limit', 100, '133.10', 1673533800);
+UPDATE orders SET limit_price = '133.20';
+UPDATE orders SET status = 'partially_filled', filled_amount = '40', fill_price = '133.15';
+UPDATE orders SET status = 'filled', filled_amount = '100';
+INSERT INTO orders(id, strategy_id, asset_sid, side, order_type, amount) VALUES('o1', 'm', 1, 'buy',
+    'market', '7') ON CONFLICT DO UPDATE SET amount = '101';
+DELETE FROM orders;
+SELECT id, order_id, event_type, json_extract(event_data, '$.amount', '$.limit_price',
+    '$.stop_price', '$.filled_amount', '$.fill_price') FROM order_audit_log;
+END
+)" '1|o1|submitted|["100","133.10",null,"0",null]
+2|o1|amended|["100","133.20",null,"0",null]
+3|o1|partially_filled|["100","133.20",null,"40","133.15"]
+4|o1|filled|["100","133.20",null,"100","133.15"]
+5|o1|amended|["101","133.20",null,"100","133.15"]
+6|o1|deleted|["101","133.20",null,"100","133.15"]'
+order="INSERT INTO orders(id, strategy_id, asset_sid, side, order_type, amount)"
+is 'an order that is rolled back leaves no entry' \
+    "$(db "BEGIN; $order VALUES('o2', 'm', 1, 'buy', 'market', '1'); ROLLBACK;
+    SELECT count(*) FROM order_audit_log")" 6
+fails 'a limit order without a price is refused' db "$order VALUES('o3', 'm', 1, 'buy', 'limit', 1)"
+fails 'an amount of zero is refused' db "$order VALUES('o3', 'm', 1, 'buy', 'market', '0')"
+fails 'an amount with an exponent is refused' \
+    db "$order VALUES('o3', 'm', 1, 'buy', 'market', '1e3')"
+fails 'an amount that would escape from its JSON is refused' \
+    db "$order VALUES('o3', 'm', 1, 'buy', 'market', '1\",\"status\":\"filled')"
+fails 'an order does not change its id' \
+    db "$order VALUES('o4', 'm', 1, 'buy', 'market', 1); UPDATE orders SET id = 'o5'"
+is "the specification's query looks up both columns of an index" \
+    "$(db "EXPLAIN QUERY PLAN $(grep -v '^--' sql/demo_query.sql)" \
+    | grep -c 'WHERE "asset_sid" = .*"event_timestamp" >= ')" 1
+
+connection='INSERT INTO broker_connections(broker_name, api_key_encrypted'
+ok 'a token of encrypt() is stored' \
+    db "$connection, api_secret_encrypted) VALUES('binance', encrypt('key', 'binance/live/api_key'),
+    encrypt('secret', 'binance/live/api_secret'))"
+ok 'Fernet tokens are stored, as BLOB and as TEXT' \
+    db "$connection, api_secret_encrypted, connection_type, additional_credentials)
+    VALUES('alpaca', fernet_encrypt('k'), CAST(fernet_encrypt('s') AS TEXT), 'paper',
+    encrypt('{}', 'alpaca/paper/additional_credentials'))"
+fails 'a plain api_key is refused' db "$connection) VALUES('kraken', 'abc')"
+fails 'a plain api_secret is refused' \
+    db "$connection, api_secret_encrypted) VALUES('kraken', encrypt('k'), x'616263')"
+fails 'plain additional_credentials are refused' \
+    db "$connection, additional_credentials) VALUES('kraken', encrypt('k'), '{}')"
+fails 'a slash in broker_name is refused' db "$connection) VALUES('a/b', encrypt('k'))"
+fails 'http: is refused as base_url' \
+    db "$connection, base_url) VALUES('kraken', encrypt('k'), 'http://api.kraken.com')"
+fails 'a rename that would leave the secrets behind is refused' \
+    db "UPDATE broker_connections SET connection_type = 'paper' WHERE broker_name = 'binance'"
+ok 'a rename with new tokens is allowed' \
+    db "BEGIN; UPDATE broker_connections SET connection_type = 'paper',
+    api_key_encrypted = encrypt('key', 'binance/paper/api_key'),
+    api_secret_encrypted = encrypt('secret', 'binance/paper/api_secret')
+    WHERE broker_name = 'binance'; ROLLBACK"
+
+# ------------------------------------------------------------------------------------ rotate.sql
+
+out=$(script rotate.sql)
+is 'rotate.sql has nothing to do under one key' "$out" "5 secrets: 0 rotated, 5 under key $(db \
+    'SELECT key_id()') already
+finished: no secret of broker_connections needs a key other than $(db 'SELECT key_id()')
+exit 0"
+use_keys "$new_key,$old_key"
+new_id=$(db 'SELECT key_id()')
+out=$(script rotate.sql)
+ok 'it rotates every secret, of every format' says "$out" \
+    "5 secrets: 5 rotated, 0 under key $new_id already"
+ok 'it names the log whose seal still needs the old key' says "$out" 'keep its key: order_audit_log'
+is 'it succeeds' "$(printf '%s\n' "$out" | tail -n 1)" 'exit 0'
+ok 'a second run finds all done' says "$(script rotate.sql)" \
+    "5 secrets: 0 rotated, 5 under key $new_id already"
+db 'DELETE FROM orders' > "$scratch/out"
+db "$order VALUES('o9', 'm', 1, 'buy', 'market', '1')" > "$scratch/out"
+use_keys "$new_key"
+is 'the secrets open without the old key, each with its storage class' "$(db "SELECT
+    typeof(api_key_encrypted), typeof(api_secret_encrypted),
+    iif(broker_name = 'binance', decrypt(api_secret_encrypted, 'binance/live/api_secret'),
+        decrypt(api_secret_encrypted)) FROM broker_connections")" 'blob|blob|secret
+blob|text|s'
+is 'after the next entry the new key alone is enough' "$(script rotate.sql | grep -c keep)" 0
+use_keys "$old_key"
+out=$(script rotate.sql)
+ok 'a secret whose key is missing is named' says "$out" \
+    "binance/live/api_key: under key $new_id, which is not in the ring"
+is 'and then it does not call itself finished' "$(printf '%s\n' "$out" | tail -n 2)" \
+    'Runtime error: CHECK constraint failed: no key in the ring opens the tokens above (19)
+exit 1'
+use_keys "$(keygen),$new_key"
+db "UPDATE broker_connections SET api_key_encrypted = api_secret_encrypted WHERE id = 1" \
+    > "$scratch/out"
+tokens="SELECT hex(api_key_encrypted), hex(api_secret_encrypted) FROM broker_connections"
+before=$(db "$tokens")
+is 'a token in the wrong place stops it' "$(script rotate.sql | tail -n 1)" 'exit 1'
+is 'and then nothing has changed' "$(db "$tokens")" "$before"
+database=trading.db
+
+# ----------------------------------------------------------------------------------- archive.sql
+
+use_keys "$new_key"
+ok 'archive.sql succeeds with nothing to archive' db '.read sql/archive.sql'
+database=aging.db
+db "CREATE VIRTUAL TABLE aging USING audit_log(a TEXT NOT NULL, archive='cold',
+    archive_after='1 second'); INSERT INTO aging(a) VALUES('x'), ('y');
+    CREATE VIRTUAL TABLE staying USING audit_log(a TEXT NOT NULL)"
+sleep 1.1
+is 'loaded by bare name, it archives, verifies and prunes' "$(ln -s "$TEST_EXTENSION.so" \
+    "$scratch/rustybt.so"; LD_LIBRARY_PATH=$scratch bare < sql/archive.sql \
+    | sed 's/[0-9]* bytes.*//; s/root.*//'; db 'SELECT *, tier FROM aging' | cut -d '|' -f 1,3,4)" \
+    'aging: archived 2 entries in 1 segment, 
+aging: 2 entries, 1 signed segment, 
+rustybt_events: 1 entries, 
+staying: 0 entries, 
+aging: pruned 2 entries that 1 verified segment holds
+1|x|cold
+2|y|cold'
+db "INSERT INTO aging(a) VALUES('z')"
+sleep 1.1
+bare "DROP TRIGGER staying_rows_insert" > "$scratch/out"
+out=$(script archive.sql)
+is 'where a log does not verify, it fails' "$(printf '%s\n' "$out" | tail -n 1)" 'exit 1'
+ok 'and says which' says "$out" 'audit_verify: staying'
+is 'and prunes nothing' "$(db 'SELECT tier FROM aging WHERE id = 3')" hot
+database=empty.db
+is 'a database without a log is an error' "$(script archive.sql)" \
+    'Runtime error: CHECK constraint failed: this database has no audit log (19)
+exit 1'
+database=aging.db
+is 'without the extension it is an error' \
+    "$(bare < sql/archive.sql > "$scratch/out"; echo $?; grep -c rustybt "$scratch/out")" '1
+1'
+unset RUSTYBT_ENCRYPTION_KEY_FILE
+is 'without a key it is an error' "$(script archive.sql | tail -n 1)" 'exit 1'
+is 'no secret stands in the database in plain' "$(grep -c -a -F "$old_key" "$scratch/trading.db")" 0
+done_testing

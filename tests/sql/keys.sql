@@ -1,0 +1,191 @@
+-- SPDX-License-Identifier: MIT
+-- Where keys come from, and every way in which that fails; keygen, key_id, key_ring. Keys are read on
+-- first use, so each case opens the database anew.
+-- test: without a key nothing is encrypted
+SELECT encrypt('x');
+-- error: encrypt: RUSTYBT_ENCRYPTION_KEY is not set; set it to a key made by SELECT keygen(), or set RUSTYBT_ENCRYPTION_KEY_FILE to a file that holds one
+-- test: nor decrypted
+SELECT decrypt(x'00');
+-- error: decrypt: RUSTYBT_ENCRYPTION_KEY is not set; set it to a key made by SELECT keygen(), or set RUSTYBT_ENCRYPTION_KEY_FILE to a file that holds one
+SELECT fernet_encrypt('x');
+-- error: fernet_encrypt: RUSTYBT_ENCRYPTION_KEY is not set; set it to a key made by SELECT keygen(), or set RUSTYBT_ENCRYPTION_KEY_FILE to a file that holds one
+SELECT fernet_decrypt('x');
+-- error: fernet_decrypt: RUSTYBT_ENCRYPTION_KEY is not set; set it to a key made by SELECT keygen(), or set RUSTYBT_ENCRYPTION_KEY_FILE to a file that holds one
+-- test: nor named, listed or rotated
+SELECT key_id();
+-- error: key_id: RUSTYBT_ENCRYPTION_KEY is not set; set it to a key made by SELECT keygen(), or set RUSTYBT_ENCRYPTION_KEY_FILE to a file that holds one
+SELECT * FROM key_ring;
+-- error: key_ring: RUSTYBT_ENCRYPTION_KEY is not set; set it to a key made by SELECT keygen(), or set RUSTYBT_ENCRYPTION_KEY_FILE to a file that holds one
+SELECT key_rotate(x'00');
+-- error: key_rotate: RUSTYBT_ENCRYPTION_KEY is not set; set it to a key made by SELECT keygen(), or set RUSTYBT_ENCRYPTION_KEY_FILE to a file that holds one
+-- test: but NULL stays NULL
+SELECT encrypt(NULL), decrypt(NULL), fernet_encrypt(NULL), fernet_decrypt(NULL), key_rotate(NULL), token_info(NULL);
+-- expect: NULL|NULL|NULL|NULL|NULL|NULL
+-- test: a sealed log cannot be made, and leaves nothing behind
+CREATE VIRTUAL TABLE log USING audit_log(a TEXT);
+-- error: log: RUSTYBT_ENCRYPTION_KEY is not set; set it to a key made by SELECT keygen(), or set RUSTYBT_ENCRYPTION_KEY_FILE to a file that holds one
+BEGIN;
+CREATE TABLE t(x);
+CREATE VIRTUAL TABLE log USING audit_log(a TEXT);
+-- error: log: RUSTYBT_ENCRYPTION_KEY is not set; set it to a key made by SELECT keygen(), or set RUSTYBT_ENCRYPTION_KEY_FILE to a file that holds one
+COMMIT;
+SELECT group_concat(name) FROM sqlite_schema;
+-- expect: t
+-- test: a log with seal=no needs none
+CREATE VIRTUAL TABLE log USING audit_log(a TEXT, seal=no, archive=cold);
+INSERT INTO log(a) VALUES('x');
+SELECT audit_verify('log');
+-- glob: log: 1 entries, root *, not sealed
+-- test: but has no public key
+SELECT audit_public_key('log');
+-- error: audit_public_key: there is no key that signs; set RUSTYBT_SIGNING_KEY or RUSTYBT_ENCRYPTION_KEY
+-- test: and cannot be archived
+SELECT audit_archive('log', 'cold', 'now');
+-- error: audit_archive: a segment is signed, and there is no key; set RUSTYBT_SIGNING_KEY or RUSTYBT_ENCRYPTION_KEY
+
+-- test: keygen gives 32 bytes in padded urlsafe base64
+SELECT keygen() GLOB '*=', length(keygen()), keygen() = keygen(), keygen() GLOB '*[^-_A-Za-z0-9=]*';
+-- expect: 1|44|0|0
+-- test: keygen('signing') gives 32 bytes in padded standard base64
+SELECT length(keygen('signing')), keygen('signing') GLOB '*[^+/A-Za-z0-9=]*';
+-- expect: 44|0
+SELECT keygen('encryption');
+-- error: keygen: purpose must be 'signing', or left out for an encryption key
+SELECT keygen(NULL);
+-- error: keygen: purpose must be TEXT, not NULL
+SELECT keygen(32);
+-- error: keygen: purpose must be TEXT, not INTEGER
+
+-- test: a key that is not base64
+-- env: RUSTYBT_ENCRYPTION_KEY=not a key
+-- reopen
+SELECT key_id();
+-- error: key_id: key 1 of RUSTYBT_ENCRYPTION_KEY is not base64: its length or padding is wrong
+-- test: a key that is cut short
+-- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==
+-- reopen
+SELECT key_id();
+-- error: key_id: key 1 of RUSTYBT_ENCRYPTION_KEY decodes to 31 bytes, expected 32
+-- test: a key without its padding
+-- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8
+-- reopen
+SELECT key_id();
+-- error: key_id: key 1 of RUSTYBT_ENCRYPTION_KEY is not base64: its length or padding is wrong
+-- test: a comma too many
+-- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,
+-- reopen
+SELECT key_id();
+-- error: key_id: key 2 of RUSTYBT_ENCRYPTION_KEY is empty
+-- test: an empty key in the middle
+-- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=, ,ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=
+-- reopen
+SELECT key_id();
+-- error: key_id: key 2 of RUSTYBT_ENCRYPTION_KEY is empty
+-- test: one key twice
+-- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+-- reopen
+SELECT key_id();
+-- error: key_id: keys 1 and 2 of RUSTYBT_ENCRYPTION_KEY have the same id fe6b3e115b099239; remove one of them
+-- test: a signing key that is no seed
+-- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+-- env: RUSTYBT_SIGNING_KEY=AAEC
+-- reopen
+SELECT audit_public_key('log');
+-- error: audit_public_key: RUSTYBT_SIGNING_KEY decodes to 3 bytes, expected 32
+-- test: with the seed 00..1f the public key is the known one
+-- env: RUSTYBT_SIGNING_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+-- reopen
+CREATE VIRTUAL TABLE named USING audit_log(a TEXT, origin='example.com/audit');
+SELECT audit_public_key('named');
+-- expect: example.com/audit+29b87bfc+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4
+
+-- test: both the key and a file
+-- env: RUSTYBT_SIGNING_KEY
+-- env: RUSTYBT_ENCRYPTION_KEY_FILE=key
+-- reopen
+SELECT key_id();
+-- error: key_id: both RUSTYBT_ENCRYPTION_KEY and RUSTYBT_ENCRYPTION_KEY_FILE are set; unset one of them
+-- test: a file that is not there
+-- env: RUSTYBT_ENCRYPTION_KEY
+-- reopen
+SELECT key_id();
+-- error: key_id: cannot open 'key': No such file or directory
+-- test: a file that others may read
+-- run: echo AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= > key; chmod 644 key
+SELECT key_id();
+-- error: key_id: key, the file that RUSTYBT_ENCRYPTION_KEY_FILE names, has mode 0644, expected 0600; chmod 600 it
+-- test: an empty file
+-- run: : > key; chmod 600 key
+SELECT key_id();
+-- error: key_id: key, the file that RUSTYBT_ENCRYPTION_KEY_FILE names, has 0 bytes, expected 1 to 65536
+-- test: a file that is not text
+-- run: head -c 32 /dev/zero > key
+SELECT key_id();
+-- error: key_id: key, the file that RUSTYBT_ENCRYPTION_KEY_FILE names, is not text
+-- test: a file that is too long
+-- run: head -c 65537 /dev/zero > key
+SELECT key_id();
+-- error: key_id: key, the file that RUSTYBT_ENCRYPTION_KEY_FILE names, has 65537 bytes, expected 1 to 65536
+-- test: a dotenv file without the line
+-- run: printf 'OTHER=1\nRUSTYBT_SIGNING_KEY=x\n' > key
+SELECT key_id();
+-- error: key_id: key, the file that RUSTYBT_ENCRYPTION_KEY_FILE names, has no line RUSTYBT_ENCRYPTION_KEY=…
+-- test: a directory
+-- run: rm key; mkdir key
+SELECT key_id();
+-- error: key_id: cannot open 'key': not a regular file
+-- run: rmdir key
+-- test: a file that holds a key; a failure before has not been remembered
+-- run: echo AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= > key; chmod 600 key
+SELECT key_id();
+-- expect: fe6b3e115b099239
+-- test: a dotenv file
+-- run: printf '# keys\nexport RUSTYBT_ENCRYPTION_KEY="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="\nOTHER=1\n' > key
+-- reopen
+SELECT position, key_id, is_primary, source, locked IN (0, 1) FROM key_ring;
+-- expect: 1|fe6b3e115b099239|1|RUSTYBT_ENCRYPTION_KEY_FILE|1
+-- test: a command, which this version does not run
+-- env: RUSTYBT_ENCRYPTION_KEY_FILE
+-- env: RUSTYBT_ENCRYPTION_KEY_COMMAND=cat key
+-- reopen
+SELECT key_id();
+-- error: key_id: RUSTYBT_ENCRYPTION_KEY_COMMAND is not supported by this version; use RUSTYBT_ENCRYPTION_KEY or RUSTYBT_ENCRYPTION_KEY_FILE instead
+-- env: RUSTYBT_ENCRYPTION_KEY_COMMAND
+
+-- test: a ring of two keys; the first is the primary
+-- env: RUSTYBT_ENCRYPTION_KEY=ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=, AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+-- reopen
+SELECT position, key_id, is_primary, source FROM key_ring;
+-- glob: 1|????????????????|1|RUSTYBT_ENCRYPTION_KEY
+-- expect: 2|fe6b3e115b099239|0|RUSTYBT_ENCRYPTION_KEY
+SELECT key_id() = key_id FROM key_ring;
+-- expect: 1
+-- expect: 0
+-- test: key_ring cannot be made anew or changed
+CREATE VIRTUAL TABLE mine USING key_ring;
+-- error: no such module: key_ring
+DELETE FROM key_ring;
+-- error: table key_ring may not be modified
+-- test: a log sealed under the older key goes on under the newer
+INSERT INTO named(a) VALUES('x');
+SELECT audit_verify('named') GLOB 'named: 1 entries, root *, sealed under key ' || key_id();
+-- expect: 1
+-- test: a ring that lost the key of the seal refuses to append, and to vouch
+-- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+-- reopen
+INSERT INTO named(a) VALUES('y');
+-- error glob: named: the log is sealed under key ????????????????, which the ring does not have
+SELECT audit_verify('named');
+-- error glob: audit_verify: named: the log is sealed under key ????????????????, which the ring does not have; set RUSTYBT_ENCRYPTION_KEY to check the seal
+-- test: but lets read
+SELECT a FROM named;
+-- expect: x
+-- test: a log whose head was re-written without the key
+-- plain
+UPDATE named_meta SET value = (SELECT value FROM log_meta WHERE key = 'head') WHERE key = 'head';
+-- env: RUSTYBT_ENCRYPTION_KEY=ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=
+-- reopen
+INSERT INTO named(a) VALUES('y');
+-- error: named: the seal does not fit the log: it was changed by someone without the key; SELECT * FROM audit_verify('named') tells more
+SELECT detail FROM audit_verify('named') WHERE kind = 'seal';
+-- glob: named: the seal does not fit the log's size and root: the log was re-written without key ????????????????
