@@ -282,7 +282,8 @@ static int record_segment(job *j, const rbt_segment_summary *summary, rbt_error 
     sqlite3_stmt *update = rbt_prepare(
         log->db, error, who,
         "UPDATE \"%w\".\"%w_segments\" SET rows = ?1, raw_bytes = ?2, file_bytes = ?3, root = ?4, "
-        "manifest_sha256 = ?5, published_us = ?6, expires_us = ?7, status = 'published' WHERE "
+        "manifest_sha256 = ?5, published_us = ?6, expires_us = ?7, directory = ?10, status = "
+        "'published' WHERE "
         "first_id = ?8 AND last_id = ?9 AND status = 'planned'",
         log->schema, log->name);
     if (update) {
@@ -295,6 +296,8 @@ static int record_segment(job *j, const rbt_segment_summary *summary, rbt_error 
         if (summary->retain_until_us) sqlite3_bind_int64(update, 7, summary->retain_until_us);
         sqlite3_bind_int64(update, 8, j->first_id);
         sqlite3_bind_int64(update, 9, j->last_id);
+        /* where the file is: another run may have planned it elsewhere in the meantime */
+        sqlite3_bind_text(update, 10, j->directory, -1, SQLITE_STATIC);
         if (rbt_run(log->db, update, error, who) == SQLITE_OK && sqlite3_changes(log->db) != 1)
             rbt_fail(error, SQLITE_ERROR,
                      "%s: the plan of segment %s is gone; was it archived by someone else?", who,

@@ -147,12 +147,10 @@ cleanup:
     close_log(context, log, hold, &error);
 }
 
-/* A finding of level error ends the scalar form; the info line is its result. */
+/* The first finding of level error is what the scalar form raises; the info lines are its result. */
 typedef struct verdict {
     rbt_buffer lines;
     char *first_problem;
-    int64_t more;
-    const char *checkpoint, *vkeys;
 } verdict;
 
 static void judge(void *context, const char *level, const char *kind, int64_t id,
@@ -165,38 +163,29 @@ static void judge(void *context, const char *level, const char *kind, int64_t id
         rbt_buffer_add_text(&v->lines, detail);
     } else if (!v->first_problem) {
         v->first_problem = rbt_strdup(detail);
-    } else {
-        v->more++;
     }
-}
-
-static int verify_log(rbt_log *log, void *context, rbt_error *error) {
-    verdict *v = context;
-    rbt_verification verification = {log, judge, v, 0};
-    rbt_log_verify(&verification, v->checkpoint, v->vkeys, error);
-    if (error->code == SQLITE_OK && verification.problems > 0) {
-        if (v->more > 0)
-            rbt_fail(
-                error, SQLITE_CORRUPT_VTAB,
-                "audit_verify: %s (and %lld more; SELECT * FROM audit_verify('%s') lists them)",
-                v->first_problem ? v->first_problem : log->name, (long long)v->more, log->name);
-        else
-            rbt_fail(error, SQLITE_CORRUPT_VTAB, "audit_verify: %s",
-                     v->first_problem ? v->first_problem : log->name);
-    }
-    return error->code;
 }
 
 static void audit_verify(sqlite3_context *context, int argc, sqlite3_value **argv) {
     static const char who[] = "audit_verify";
     rbt_error error = {0};
     verdict v = {0};
+    const char *checkpoint = NULL, *vkeys = NULL;
+    int64_t problems = 0;
     const char *name = rbt_text_argument(argv[0], who, "log", &error);
-    if (argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL)
-        v.checkpoint = rbt_text_argument(argv[1], who, "checkpoint", &error);
-    if (argc > 2) v.vkeys = rbt_text_argument(argv[2], who, "vkeys", &error);
+    /* NULL is no way to leave the checkpoint out: readfile() of a missing file gives NULL. */
+    if (argc > 1) checkpoint = rbt_text_argument(argv[1], who, "checkpoint", &error);
+    if (argc > 2) vkeys = rbt_text_argument(argv[2], who, "vkeys", &error);
     if (error.code == SQLITE_OK)
-        rbt_logs_visit(rbt_connection_of(context), name, who, verify_log, &v, &error);
+        rbt_logs_verify(rbt_connection_of(context), name, checkpoint, vkeys, judge, &v, &problems,
+                        &error);
+    if (error.code == SQLITE_OK && problems == 1)
+        rbt_fail(&error, SQLITE_CORRUPT_VTAB, "%s: %s", who,
+                 v.first_problem ? v.first_problem : name);
+    else if (error.code == SQLITE_OK && problems > 1)
+        rbt_fail(&error, SQLITE_CORRUPT_VTAB,
+                 "%s: %s (and %lld more; SELECT * FROM audit_verify('%s') lists them)", who,
+                 v.first_problem ? v.first_problem : name, (long long)problems - 1, name);
     if (error.code == SQLITE_OK)
         rbt_result_text(context, &v.lines);
     else
@@ -302,6 +291,14 @@ static void audit_prune(sqlite3_context *context, int argc, sqlite3_value **argv
     rbt_buffer_free(&call.report);
 }
 
+/* DIRECTONLY does not keep SQLite 3.40 from calling a function in a CHECK: what has a side effect looks for
+** itself. True while a statement of this connection is writing, which a plain SELECT of ours is not. */
+static bool inside_a_write(sqlite3 *db) {
+    for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s))
+        if (sqlite3_stmt_busy(s) && !sqlite3_stmt_readonly(s)) return true;
+    return false;
+}
+
 /* Records why, and lets DROP TABLE go on, on this connection. Works on a damaged log too: then it says so
 ** in place of size and root. */
 static void audit_discard(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -315,6 +312,9 @@ static void audit_discard(sqlite3_context *context, int argc, sqlite3_value **ar
     const char *name = rbt_text_argument(argv[0], who, "log", &error);
     const char *reason = rbt_text_argument(argv[1], who, "reason", &error);
     if (reason && !reason[0]) rbt_fail(&error, SQLITE_ERROR, "%s: reason must not be empty", who);
+    if (inside_a_write(connection->db))
+        rbt_fail(&error, SQLITE_ERROR, "%s: it must be called by itself, as SELECT %s(log, reason)",
+                 who, who);
     if (error.code == SQLITE_OK) log = rbt_log_find(connection, name, who, &error);
     if (!log || rbt_events_prepare(connection, log->schema, who, &error) != SQLITE_OK) goto cleanup;
     rbt_buffer_add_text(&detail, "{\"reason\":");

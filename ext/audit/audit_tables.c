@@ -12,11 +12,6 @@
 #include "log_table.h"
 #include "log_verify.h"
 
-typedef struct verify_call {
-    rbt_list *list;
-    const char *checkpoint, *vkeys;
-} verify_call;
-
 static void add_finding(void *context, const char *level, const char *kind, int64_t id,
                         const char *detail) {
     rbt_list *list = context;
@@ -29,21 +24,16 @@ static void add_finding(void *context, const char *level, const char *kind, int6
     rbt_list_text(list, detail);
 }
 
-static int verify_log(rbt_log *log, void *context, rbt_error *error) {
-    verify_call *call = context;
-    rbt_verification verification = {log, add_finding, call->list, 0};
-    return rbt_log_verify(&verification, call->checkpoint, call->vkeys, error);
-}
-
 static int fill_verify(rbt_connection *connection, sqlite3_value **arguments, rbt_list *list,
                        rbt_error *error) {
     static const char who[] = "audit_verify";
-    verify_call call = {list, NULL, NULL};
+    const char *checkpoint = NULL, *vkeys = NULL;
+    int64_t problems;
     const char *name = rbt_text_argument(arguments[0], who, "log", error);
-    if (arguments[1] && sqlite3_value_type(arguments[1]) != SQLITE_NULL)
-        call.checkpoint = rbt_text_argument(arguments[1], who, "checkpoint", error);
-    if (arguments[2]) call.vkeys = rbt_text_argument(arguments[2], who, "vkeys", error);
-    if (error->code == SQLITE_OK) rbt_logs_visit(connection, name, who, verify_log, &call, error);
+    if (arguments[1]) checkpoint = rbt_text_argument(arguments[1], who, "checkpoint", error);
+    if (arguments[2]) vkeys = rbt_text_argument(arguments[2], who, "vkeys", error);
+    if (error->code == SQLITE_OK)
+        rbt_logs_verify(connection, name, checkpoint, vkeys, add_finding, list, &problems, error);
     return error->code;
 }
 

@@ -52,7 +52,7 @@ static char *read_parenthesised(reader *r) {
         if (rbt_token_is(r->token, "(")) depth++;
         if (rbt_token_is(r->token, ")") && --depth == 0) {
             advance(r);
-            if (out.length == 0) {
+            if (out.length == 0 && !out.failed) {
                 refuse(r, "nothing between parentheses");
                 break;
             }
@@ -79,7 +79,7 @@ static char *read_name(reader *r, const char *what) {
     }
     rbt_token_unquote(&out, r->token);
     advance(r);
-    if (out.length == 0) {
+    if (out.length == 0 && !out.failed) {
         rbt_buffer_free(&out);
         refuse(r, "an empty name");
         return NULL;
@@ -525,4 +525,20 @@ bool rbt_declaration_equal(const rbt_declaration *a, int argument_count,
     for (int i = 0; i < argument_count; i++)
         if (strcmp(a->arguments[i], arguments[i]) != 0) return false;
     return true;
+}
+
+bool rbt_declares_log(const char *sql) {
+    static const char *const opening[] = {"CREATE", "VIRTUAL", "TABLE"};
+    rbt_tokens tokens = {sql, sql ? sql + strlen(sql) : NULL};
+    rbt_buffer module = {0};
+    if (!sql) return false;
+    for (int i = 0; i < 3; i++)
+        if (!rbt_token_is_word(rbt_next_token(&tokens), opening[i])) return false;
+    rbt_next_token(&tokens); /* the name; sqlite_schema has neither IF NOT EXISTS nor a schema */
+    if (!rbt_token_is_word(rbt_next_token(&tokens), "USING")) return false;
+    rbt_token_unquote(&module, rbt_next_token(&tokens));
+    char *name = rbt_buffer_text(&module);
+    bool is_log = name && sqlite3_stricmp(name, "audit_log") == 0;
+    rbt_buffer_free(&module);
+    return is_log;
 }

@@ -54,6 +54,10 @@ rbt_declaration *rbt_declaration_parse(const char *log, int argument_count,
                                        const char *const *arguments, rbt_error *error);
 void rbt_declaration_free(rbt_declaration *declaration);
 
+/* True for the text that sqlite_schema holds of a log: CREATE VIRTUAL TABLE … USING audit_log(…). Other
+** modules' tables may have "audit_log" in a name or a path. */
+bool rbt_declares_log(const char *sql);
+
 /* The CREATE TABLE text for sqlite3_declare_vtab. */
 void rbt_declaration_vtab(rbt_buffer *out, const rbt_declaration *declaration);
 

@@ -10,15 +10,13 @@
 int rbt_events_prepare(rbt_connection *connection, const char *schema, const char *who,
                        rbt_error *error) {
     bool present = false;
-    sqlite3_stmt *lookup =
-        rbt_prepare(connection->db, error, who,
-                    "SELECT lower(sql) GLOB '" RBT_LOG_SQL_PATTERN
-                    "' FROM \"%w\".sqlite_schema WHERE name = '" RBT_EVENTS_LOG "'",
-                    schema);
+    sqlite3_stmt *lookup = rbt_prepare(
+        connection->db, error, who,
+        "SELECT sql FROM \"%w\".sqlite_schema WHERE name = '" RBT_EVENTS_LOG "'", schema);
     if (!lookup) return error->code;
     if (sqlite3_step(lookup) == SQLITE_ROW) {
         present = true;
-        if (!sqlite3_column_int(lookup, 0))
+        if (!rbt_declares_log((const char *)sqlite3_column_text(lookup, 0)))
             rbt_fail(error, SQLITE_ERROR, "%s: %s exists and is not an audit log", who,
                      RBT_EVENTS_LOG);
     }

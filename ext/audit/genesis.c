@@ -35,8 +35,8 @@ int rbt_genesis_write(rbt_buffer *out, const char *log, const rbt_declaration *d
 }
 
 /* A string member of at most size - 1 bytes without NUL. */
-static bool copy_string(char *out, size_t size, const rbt_json *document,
-                        const rbt_json_node *node) {
+static bool copy_string(char *out, size_t size, const rbt_json *document, const rbt_json_node *node,
+                        rbt_error *error) {
     rbt_buffer text = {0};
     bool fits = rbt_json_string(document, node, &text) && !text.failed && text.length < size &&
                 !memchr(text.data ? text.data : (uint8_t *)"", 0, text.length);
@@ -44,6 +44,7 @@ static bool copy_string(char *out, size_t size, const rbt_json *document,
         if (text.length) memcpy(out, text.data, text.length);
         out[text.length] = 0;
     }
+    if (text.failed) rbt_fail_nomem(error);
     rbt_buffer_free(&text);
     return fits;
 }
@@ -86,10 +87,10 @@ int rbt_genesis_parse(rbt_genesis *genesis, const char *text, size_t length, con
                !rbt_json_i64(&document, rbt_json_member(&document, root, "recorded_at"),
                              &genesis->recorded_at) ||
                !copy_string(log_id, sizeof log_id, &document,
-                            rbt_json_member(&document, root, "log_id")) ||
+                            rbt_json_member(&document, root, "log_id"), error) ||
                !rbt_hex_decode(genesis->log_id, 16, log_id, strlen(log_id)) ||
                !copy_string(genesis->origin, sizeof genesis->origin, &document,
-                            rbt_json_member(&document, root, "origin")) ||
+                            rbt_json_member(&document, root, "origin"), error) ||
                !rbt_note_name_valid(genesis->origin) || !sealed ||
                (sealed->type != RBT_JSON_TRUE && sealed->type != RBT_JSON_FALSE) || !arguments ||
                arguments->type != RBT_JSON_ARRAY ||

@@ -253,6 +253,12 @@ static void note_clock_back(rbt_log *log, int64_t now) {
     rbt_error_clear(&ignored);
 }
 
+/* A write failed half-way: only a rollback helps. Without memory or disk space SQLite has done that
+** already, with xRollback, before it told us; then there is nothing to keep anyone from. */
+static void poison(rbt_log *log) {
+    log->poisoned = sqlite3_txn_state(log->db, log->schema) == SQLITE_TXN_WRITE;
+}
+
 enum { PENDING_LIMIT = 65536 }; /* 2 MiB of hashes, then the tree is written early */
 
 static int append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error *error) {
@@ -274,7 +280,7 @@ static int append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error 
         return error->code;
     rbt_leaf_hash(&hash, log->leaf.data, log->leaf.length);
     if (log->pending_count >= PENDING_LIMIT && rbt_log_flush_tree(log, error) != SQLITE_OK) {
-        log->poisoned = true;
+        poison(log);
         return error->code;
     }
     if (reserve_pending(log, error) != SQLITE_OK) return error->code;
@@ -328,7 +334,7 @@ int rbt_log_flush(rbt_log *log, rbt_error *error) {
     if (error->code == SQLITE_OK)
         log->dirty = false;
     else
-        log->poisoned = true;
+        poison(log);
     return error->code;
 }
 

@@ -12,4 +12,11 @@ typedef int (*rbt_log_visitor)(rbt_log *log, void *context, rbt_error *error);
 int rbt_logs_visit(rbt_connection *connection, const char *name, const char *who,
                    rbt_log_visitor visit, void *context, rbt_error *error);
 
+/* Called with the name of a log whose storage is there while the log itself is not: its entry in
+** sqlite_schema was removed or replaced, by a view say. */
+typedef void (*rbt_orphan_visitor)(void *context, const char *schema, const char *name);
+
+int rbt_logs_orphans(rbt_connection *connection, const char *who, rbt_orphan_visitor visit,
+                     void *context, rbt_error *error);
+
 #endif

@@ -128,11 +128,11 @@ static rbt_log *find_in_schema(rbt_connection *connection, const char *schema, c
     bool is_log = false;
     sqlite3_stmt *lookup = rbt_prepare(
         connection->db, error, who,
-        "SELECT 1 FROM \"%w\".sqlite_schema WHERE type = 'table' AND name = %Q COLLATE NOCASE AND "
-        "lower(sql) GLOB '" RBT_LOG_SQL_PATTERN "'",
+        "SELECT sql FROM \"%w\".sqlite_schema WHERE type = 'table' AND name = %Q COLLATE NOCASE",
         schema, name);
     if (!lookup) return NULL;
-    is_log = sqlite3_step(lookup) == SQLITE_ROW;
+    is_log = sqlite3_step(lookup) == SQLITE_ROW &&
+             rbt_declares_log((const char *)sqlite3_column_text(lookup, 0));
     if (sqlite3_finalize(lookup) != SQLITE_OK) {
         rbt_fail_db(error, connection->db, who);
         return NULL;
@@ -153,25 +153,18 @@ static rbt_log *find_in_schema(rbt_connection *connection, const char *schema, c
 rbt_log *rbt_log_find(rbt_connection *connection, const char *name, const char *who,
                       rbt_error *error) {
     rbt_log *log = NULL;
-    sqlite3_stmt *schemas = rbt_prepare(
-        connection->db, error, who, "SELECT name FROM pragma_database_list ORDER BY seq <> 1, seq");
-    if (!schemas) return NULL;
-    for (int pass = 0; pass < 2 && !log && error->code == SQLITE_OK; pass++) {
-        while (!log && error->code == SQLITE_OK && sqlite3_step(schemas) == SQLITE_ROW) {
-            const char *schema = (const char *)sqlite3_column_text(schemas, 0);
-            if (!schema) {
-                rbt_fail_nomem(error);
-            } else if (pass == 0) {
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; !log && error->code == SQLITE_OK; i++) {
+            /* 0 is main and 1 temp, but names are looked for in temp first */
+            const char *schema = sqlite3_db_name(connection->db, i < 2 ? 1 - i : i);
+            if (!schema) break;
+            size_t length = strlen(schema); /* a schema's own name may hold a dot */
+            if (pass == 0)
                 log = find_in_schema(connection, schema, name, who, error);
-            } else {
-                size_t length = strlen(schema); /* a schema's own name may hold a dot */
-                if (sqlite3_strnicmp(schema, name, (int)length) == 0 && name[length] == '.')
-                    log = find_in_schema(connection, schema, name + length + 1, who, error);
-            }
+            else if (sqlite3_strnicmp(schema, name, (int)length) == 0 && name[length] == '.')
+                log = find_in_schema(connection, schema, name + length + 1, who, error);
         }
-        sqlite3_reset(schemas);
     }
-    sqlite3_finalize(schemas);
     if (!log)
         rbt_fail(error, SQLITE_ERROR,
                  "%s: no log is named \"%s\"; SELECT name FROM audit_logs lists them", who, name);

@@ -16,10 +16,6 @@
 #include "declaration.h"
 #include "tree.h"
 
-/* What lower(sql) of a log's row in sqlite_schema matches; connecting then tells for sure. GLOB, because
-** LIKE heeds PRAGMA case_sensitive_like. */
-#define RBT_LOG_SQL_PATTERN "create virtual table*using*audit_log*"
-
 /* The statements a log keeps prepared. */
 typedef enum rbt_log_statement {
     RBT_LOG_READ_META,

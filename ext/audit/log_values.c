@@ -22,6 +22,28 @@ static int wrong_type(rbt_log *log, size_t column, int type, rbt_error *error) {
                     rbt_type_name(type));
 }
 
+/* In a database of UTF-16, SQLite stores U+FFFE and U+FFFF as U+FFFD (its READ_UTF8): the row would not be
+** the entry that was hashed. */
+static int refuse_noncharacters(rbt_log *log, size_t column, const rbt_value *text,
+                                rbt_error *error) {
+    const uint8_t *at = text->data, *end = text->data + text->length;
+    while ((at = memchr(at, 0xEF, (size_t)(end - at))) && (at[1] != 0xBF || at[2] < 0xBE))
+        at += 3; /* valid UTF-8: three bytes */
+    if (!at) return SQLITE_OK;
+    sqlite3_stmt *encoding = rbt_prepare(log->db, error, log->name, "PRAGMA encoding");
+    if (encoding && sqlite3_step(encoding) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(encoding, 0);
+        if (!name)
+            rbt_fail_nomem(error);
+        else if (strcmp(name, "UTF-8") != 0)
+            rbt_fail(error, SQLITE_ERROR,
+                     "%s: %s holds U+FFFE or U+FFFF, which a database of %s cannot keep", log->name,
+                     log->declaration->shape.columns[column].name, name);
+    }
+    sqlite3_finalize(encoding);
+    return error->code;
+}
+
 static int take_text(rbt_log *log, size_t column, sqlite3_value *value, rbt_value *out,
                      rbt_error *error) {
     const char *name = log->declaration->shape.columns[column].name;
@@ -34,7 +56,7 @@ static int take_text(rbt_log *log, size_t column, sqlite3_value *value, rbt_valu
     if (valid != out->length)
         return rbt_fail(error, SQLITE_ERROR, "%s: %s must be valid UTF-8; byte %lld is not",
                         log->name, name, (long long)valid);
-    return SQLITE_OK;
+    return refuse_noncharacters(log, column, out, error);
 }
 
 static int take_json(rbt_log *log, size_t column, sqlite3_value *value, rbt_value *out,
@@ -52,7 +74,7 @@ static int take_json(rbt_log *log, size_t column, sqlite3_value *value, rbt_valu
     out->kind = RBT_TEXT;
     out->data = json->data;
     out->length = json->length;
-    return SQLITE_OK;
+    return refuse_noncharacters(log, column, out, error);
 }
 
 static int take_real(rbt_log *log, size_t column, sqlite3_value *value, int type, rbt_value *out,

@@ -12,6 +12,7 @@
 #include "../base/sql_util.h"
 #include "checkpoint.h"
 #include "genesis.h"
+#include "log_list.h"
 #include "log_rows.h"
 #include "log_seal.h"
 #include "storage.h"
@@ -468,5 +469,49 @@ int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkey
     }
     rbt_error_clear(&trouble);
     sqlite3_finalize(hold);
+    return error->code;
+}
+
+/* One call of rbt_logs_verify. */
+typedef struct verify_all {
+    const char *checkpoint, *vkeys;
+    rbt_finding_sink sink;
+    void *context;
+    int64_t logs, problems;
+} verify_all;
+
+static int verify_one(rbt_log *log, void *context, rbt_error *error) {
+    verify_all *all = context;
+    rbt_verification v = {log, all->sink, all->context, 0};
+    all->logs++;
+    rbt_log_verify(&v, all->checkpoint, all->vkeys, error);
+    all->problems += v.problems;
+    return error->code;
+}
+
+static void report_orphan(void *context, const char *schema, const char *name) {
+    verify_all *all = context;
+    char *detail =
+        sqlite3_mprintf("%s: the log is gone from schema %s, its storage is not: its entry "
+                        "was removed or replaced",
+                        name, schema);
+    all->problems++;
+    all->sink(all->context, "error", "orphaned", -1, detail ? detail : name);
+    rbt_free(detail);
+}
+
+int rbt_logs_verify(rbt_connection *connection, const char *name, const char *checkpoint,
+                    const char *vkeys, rbt_finding_sink sink, void *context, int64_t *problems,
+                    rbt_error *error) {
+    verify_all all = {checkpoint, vkeys, sink, context, 0, 0};
+    rbt_logs_visit(connection, name, "audit_verify", verify_one, &all, error);
+    if (error->code == SQLITE_OK && strcmp(name, "*") == 0) {
+        rbt_logs_orphans(connection, "audit_verify", report_orphan, &all, error);
+        if (all.logs == 0 && all.problems == 0) {
+            all.problems++;
+            sink(context, "error", "missing", -1, "the database has no audit log");
+        }
+    }
+    *problems = all.problems;
     return error->code;
 }

@@ -23,6 +23,12 @@ typedef struct rbt_verification {
 int rbt_log_verify(rbt_verification *verification, const char *checkpoint, const char *vkeys,
                    rbt_error *error);
 
+/* Verifies the log of that name; with "*" every log, and reports storage without its log (kind
+** "orphaned") and a database without any log (kind "missing"). *problems: OUT, error findings. */
+int rbt_logs_verify(rbt_connection *connection, const char *name, const char *checkpoint,
+                    const char *vkeys, rbt_finding_sink sink, void *context, int64_t *problems,
+                    rbt_error *error);
+
 /* Reports a finding of level error. */
 void rbt_log_problem(rbt_verification *verification, const char *kind, int64_t id,
                      const char *format, ...);

@@ -12,6 +12,10 @@ static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
+static bool is_hex_digit(char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
 /* Letters, digits, '_', '$' and every byte above 0x7F, as SQLite has it. */
 static bool is_word_byte(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' ||
@@ -50,6 +54,14 @@ static size_t quoted_length(const char *p, const char *end, char close) {
             return (size_t)(q - p) + 1;
     }
     return 0;
+}
+
+/* A blob literal whole, x and quotes included: pairs of hex digits, or 0. */
+static size_t blob_length(const char *p, const char *end) {
+    const char *q = p + 2;
+    while (q < end && is_hex_digit(*q))
+        q++;
+    return q < end && *q == '\'' && (q - p) % 2 == 0 ? (size_t)(q - p) + 1 : 0;
 }
 
 static size_t number_length(const char *p, const char *end) {
@@ -104,8 +116,7 @@ rbt_token rbt_next_token(rbt_tokens *tokens) {
         length = quoted_length(p, end, *p == '[' ? ']' : *p);
         kind = RBT_TOKEN_IDENTIFIER;
     } else if ((*p == 'x' || *p == 'X') && p + 1 < end && p[1] == '\'') {
-        length = quoted_length(p + 1, end, '\'');
-        if (length) length++;
+        length = blob_length(p, end);
         kind = RBT_TOKEN_BLOB;
     } else if (is_digit(*p) || (*p == '.' && p + 1 < end && is_digit(p[1]))) {
         length = number_length(p, end);

@@ -85,7 +85,9 @@ static void add_trigger(rbt_storage *storage, const char *log, const char *table
         rbt_buffer_add_text(&sql, " WHEN ");
         rbt_buffer_printf(&sql, when, log);
     }
-    rbt_buffer_printf(&sql, " BEGIN SELECT RAISE(%s, %Q); END", action, rbt_buffer_text(&words));
+    const char *sentence = rbt_buffer_text(&words);
+    if (!sentence) storage->failed = true;
+    rbt_buffer_printf(&sql, " BEGIN SELECT RAISE(%s, %Q); END", action, sentence);
     rbt_buffer_free(&words);
     add_object(storage, "trigger", sqlite3_mprintf("%s_%s_%s", log, table, event), &sql);
 }
