@@ -7,6 +7,7 @@
 #include "../base/sql_util.h"
 #include "log_cold.h"
 #include "log_values.h"
+#include "storage.h"
 
 sqlite3_stmt *rbt_log_rows(rbt_log *log, int64_t first, int64_t last, rbt_error *error) {
     const rbt_leaf_shape *shape = &log->declaration->shape;
@@ -118,4 +119,72 @@ int rbt_log_leaf(rbt_log *log, int64_t id, rbt_buffer *out, bool *found, rbt_err
     }
     if (out->failed) rbt_fail_nomem(error);
     return error->code;
+}
+
+/* Fills hashes[id - first] for every cold entry first … first + 255. */
+static int read_cold_block(rbt_log *log, int64_t first, rbt_hash *hashes, size_t *filled,
+                           rbt_error *error) {
+    rbt_plan_term terms[2] = {{RBT_LOG_COLUMN_ID, SQLITE_INDEX_CONSTRAINT_GE},
+                              {RBT_LOG_COLUMN_ID, SQLITE_INDEX_CONSTRAINT_LT}};
+    rbt_query query = {~(uint64_t)0, RBT_PLAN_BY_ID, 2, terms, ""};
+    sqlite3_value *bounds[2] = {NULL, NULL};
+    rbt_cold *cold = NULL;
+    const rbt_leaf *leaf = NULL;
+    sqlite3_stmt *values = rbt_prepare(log->db, error, log->name, "SELECT %lld, %lld",
+                                       (long long)first, (long long)first + RBT_TILE_HASHES);
+    if (!values) return error->code;
+    if (sqlite3_step(values) == SQLITE_ROW) {
+        bounds[0] = sqlite3_value_dup(sqlite3_column_value(values, 0));
+        bounds[1] = sqlite3_value_dup(sqlite3_column_value(values, 1));
+    }
+    sqlite3_finalize(values);
+    if (!bounds[0] || !bounds[1])
+        rbt_fail_nomem(error);
+    else
+        rbt_cold_open(&cold, log, &query, bounds, error);
+    while (error->code == SQLITE_OK && rbt_cold_next(cold, &leaf, error) == SQLITE_ROW) {
+        rbt_buffer_clear(&log->leaf);
+        if (rbt_leaf_write(&log->leaf, &log->declaration->shape, log->name, leaf->id,
+                           leaf->recorded_at, log->declaration->shape.salted ? leaf->salt : NULL,
+                           leaf->values, error) != SQLITE_OK)
+            break;
+        rbt_leaf_hash(&hashes[leaf->id - first], log->leaf.data, log->leaf.length);
+        ++*filled;
+    }
+    rbt_cold_close(cold);
+    sqlite3_value_free(bounds[0]);
+    sqlite3_value_free(bounds[1]);
+    return error->code;
+}
+
+int rbt_log_pruned_block(rbt_log *log, uint64_t block, const rbt_hash **hashes, rbt_error *error) {
+    rbt_hash fold[RBT_TILE_HASHES], node;
+    size_t filled = 0;
+    if (!log->block) log->block = rbt_malloc(RBT_TILE_HASHES * sizeof *log->block);
+    if (!log->block) return rbt_fail_nomem(error);
+    if (log->block_held && log->block_number == block) {
+        *hashes = log->block;
+        return SQLITE_OK;
+    }
+    log->block_held = false;
+    int64_t first = (int64_t)(block * RBT_TILE_HASHES);
+    if (block == 0) {
+        rbt_leaf_hash(&log->block[0], log->genesis, strlen(log->genesis));
+        filled = 1;
+    }
+    if (read_cold_block(log, first, log->block, &filled, error) != SQLITE_OK ||
+        rbt_log_node(log, 8, block, &node, error) != SQLITE_OK)
+        return error->code;
+    memcpy(fold, log->block, sizeof fold);
+    for (size_t width = RBT_TILE_HASHES; width > 1; width /= 2)
+        for (size_t i = 0; i < width / 2; i++)
+            rbt_node_hash(&fold[i], &fold[2 * i], &fold[2 * i + 1]);
+    if (filled != RBT_TILE_HASHES || !rbt_hash_equal(&fold[0], &node))
+        return rbt_fail(error, SQLITE_CORRUPT_VTAB,
+                        "%s: the segment of entries from %lld on does not fit the tree", log->name,
+                        (long long)first);
+    log->block_number = block;
+    log->block_held = true;
+    *hashes = log->block;
+    return SQLITE_OK;
 }

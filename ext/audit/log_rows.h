@@ -16,4 +16,8 @@ int rbt_log_row_leaf(rbt_log *log, sqlite3_stmt *row, bool *fits, rbt_error *err
 ** is false when the log has no such entry. The caller holds the snapshot. */
 int rbt_log_leaf(rbt_log *log, int64_t id, rbt_buffer *out, bool *found, rbt_error *error);
 
+/* The leaf hashes of a block of 256 whole pruned leaves, from its segment, checked against the tree's
+** node of level 8: what prune dropped from the tree, segments give back. The block read last is kept. */
+int rbt_log_pruned_block(rbt_log *log, uint64_t block, const rbt_hash **hashes, rbt_error *error);
+
 #endif

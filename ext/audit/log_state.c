@@ -60,6 +60,7 @@ static void log_free(rbt_log *log) {
     rbt_free(log->values);
     rbt_buffer_free(&log->leaf);
     rbt_free(log->pending);
+    rbt_free(log->block);
     rbt_free(log->genesis);
     rbt_declaration_free(log->declaration);
     rbt_free(log->schema);
@@ -373,6 +374,7 @@ void rbt_log_forget(rbt_log *log, bool ended) {
     log->loaded = log->dirty = log->poisoned = log->gate_open = false;
     if (ended) log->touched = log->clock_noted = false;
     log->pending_count = 0;
+    log->block_held = false;
 }
 
 static rbt_discarded **find_discarded(const rbt_log *log) {

@@ -78,6 +78,10 @@ typedef struct rbt_log {
     rbt_hash *pending; /* leaf hashes that the tree tables lack: the last ones of the frontier */
     size_t pending_count, pending_capacity;
 
+    rbt_hash *block; /* 256 leaf hashes of a pruned block, as its segment gave them back */
+    uint64_t block_number;
+    bool block_held;
+
     sqlite3_stmt *statements[RBT_LOG_STATEMENTS];
     sqlite3_stmt **fallbacks;        /* per column: SELECT <default>; NULL until needed */
     sqlite3_value **fallback_values; /* per column: the default of the row in hand */

@@ -10,6 +10,7 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "log_rows.h"
 #include "storage.h"
 
 static int64_t node_key(unsigned tile_level, uint64_t index) {
@@ -70,6 +71,14 @@ int rbt_log_node(void *context, unsigned level, uint64_t index, rbt_hash *out, r
     if (found < count && level < 8 && index == 1 && kept_beside_genesis(log, level, out, error))
         return SQLITE_OK;
     if (error->code != SQLITE_OK) return error->code;
+    uint64_t first = index << (level % 8), block = first / RBT_TILE_HASHES;
+    if (found < count && level < 8 && log->genesis &&
+        (block + 1) * RBT_TILE_HASHES <= (uint64_t)log->pruned_to + 1) {
+        const rbt_hash *given_back;
+        if (rbt_log_pruned_block(log, block, &given_back, error) != SQLITE_OK) return error->code;
+        memcpy(hashes, given_back + first % RBT_TILE_HASHES, count * sizeof *hashes);
+        found = count;
+    }
     if (found < count)
         return rbt_fail(error, SQLITE_CORRUPT_VTAB,
                         "%s: the tree lacks node %llu of level %u (pruned, or damaged)", log->name,
