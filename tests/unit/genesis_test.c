@@ -23,8 +23,7 @@ static rbt_declaration *declare(int count, const char *const *arguments) {
 }
 
 static const char *const plain[] = {"a TEXT", "seal=no"};
-static const char *const named[] = {"\"a\"\nTEXT /* \xe2\x82\xac \\ */",
-                                    "origin='example.com/a'"};
+static const char *const named[] = {"\"a\"\nTEXT /* \xe2\x82\xac \\ */", "origin='example.com/a'"};
 
 static void test_write(void) {
     rbt_buffer out = {0};
