@@ -206,6 +206,8 @@ static int verify_note(rbt_segment *segment, const rbt_verifier *verifiers, size
     if (signer >= 0) {
         segment->trusted = true;
         segment->signer = named[signer];
+    } else if (signer == -3) {
+        rbt_fail_nomem(error);
     } else if (signer == -2) {
         rbt_problem(problems, RBT_PROBLEM_SIGNATURE, -1, "the signature by key %s of %s is wrong",
                     key_id, origin);
@@ -230,6 +232,7 @@ int rbt_segment_check_signature(rbt_segment *segment, const rbt_verifier *verifi
     size_t text_length;
     rbt_buffer want = {0};
     if (!rbt_note_split(segment->note, segment->note_length, &text_length, &why)) {
+        if (why == rbt_note_no_memory) return rbt_fail_nomem(error);
         rbt_problem(problems, RBT_PROBLEM_SIGNATURE, -1, "its note is no signed note: %s", why);
         return error->code;
     }

@@ -83,15 +83,17 @@ static int check_checkpoint(verification *v, const rbt_verifier *verifiers, size
     const char *note = (const char *)manifest->checkpoint.data;
     size_t length = manifest->checkpoint.length;
     size_t text_length;
-    const char *why;
+    const char *why = NULL;
     rbt_checkpoint checkpoint;
     const char *problem = NULL;
-    if (length == 0 || !rbt_note_split(note, length, &text_length, &why) ||
-        !rbt_checkpoint_parse(&checkpoint, note, text_length))
+    int signer = rbt_note_verify(note, length, verifiers, count);
+    bool split = length > 0 && rbt_note_split(note, length, &text_length, &why);
+    if (signer == -3 || why == rbt_note_no_memory) return rbt_fail_nomem(v->error);
+    if (!split || !rbt_checkpoint_parse(&checkpoint, note, text_length))
         problem = "is no checkpoint";
     else if (strcmp(checkpoint.origin, manifest->origin) != 0)
         problem = "is of another origin";
-    else if (rbt_note_verify(note, length, verifiers, count) == -2)
+    else if (signer == -2)
         problem = "has a wrong signature";
     else if (checkpoint.size == (uint64_t)manifest->last_id + 1 &&
              !rbt_hash_equal(&checkpoint.root, &manifest->root_after))

@@ -530,15 +530,16 @@ bool rbt_declaration_equal(const rbt_declaration *a, int argument_count,
 bool rbt_declares_log(const char *sql) {
     static const char *const opening[] = {"CREATE", "VIRTUAL", "TABLE"};
     rbt_tokens tokens = {sql, sql ? sql + strlen(sql) : NULL};
-    rbt_buffer module = {0};
     if (!sql) return false;
     for (int i = 0; i < 3; i++)
         if (!rbt_token_is_word(rbt_next_token(&tokens), opening[i])) return false;
     rbt_next_token(&tokens); /* the name; sqlite_schema has neither IF NOT EXISTS nor a schema */
     if (!rbt_token_is_word(rbt_next_token(&tokens), "USING")) return false;
-    rbt_token_unquote(&module, rbt_next_token(&tokens));
-    char *name = rbt_buffer_text(&module);
-    bool is_log = name && sqlite3_stricmp(name, "audit_log") == 0;
-    rbt_buffer_free(&module);
-    return is_log;
+    rbt_token module = rbt_next_token(&tokens);
+    if (module.kind == RBT_TOKEN_IDENTIFIER || module.kind == RBT_TOKEN_STRING) {
+        module.text++; /* compared between its quotes, so that no lack of memory can hide a log */
+        module.length -= 2;
+        module.kind = RBT_TOKEN_WORD;
+    }
+    return rbt_token_is_word(module, "audit_log");
 }

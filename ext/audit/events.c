@@ -16,7 +16,10 @@ int rbt_events_prepare(rbt_connection *connection, const char *schema, const cha
     if (!lookup) return error->code;
     if (sqlite3_step(lookup) == SQLITE_ROW) {
         present = true;
-        if (!rbt_declares_log((const char *)sqlite3_column_text(lookup, 0)))
+        const char *sql = (const char *)sqlite3_column_text(lookup, 0);
+        if (!sql && sqlite3_column_type(lookup, 0) == SQLITE_TEXT)
+            rbt_fail_nomem(error);
+        else if (!rbt_declares_log(sql))
             rbt_fail(error, SQLITE_ERROR, "%s: %s exists and is not an audit log", who,
                      RBT_EVENTS_LOG);
     }

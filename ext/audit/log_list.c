@@ -15,8 +15,11 @@ static int gather(rbt_connection *connection, const char *schema, const char *wh
         "SELECT name, sql FROM \"%w\".sqlite_schema WHERE type = 'table' ORDER BY name", schema);
     if (!rows) return error->code;
     while (sqlite3_step(rows) == SQLITE_ROW) {
+        if (sqlite3_column_type(rows, 1) != SQLITE_TEXT) continue;
         const char *name = (const char *)sqlite3_column_text(rows, 0);
-        if (!name || !rbt_declares_log((const char *)sqlite3_column_text(rows, 1))) continue;
+        const char *sql = (const char *)sqlite3_column_text(rows, 1);
+        if (!name || !sql) rbt_fail_nomem(error); /* else a log would be passed over in silence */
+        if (!name || !rbt_declares_log(sql)) continue;
         rbt_buffer_add_text(names, schema);
         rbt_buffer_add_byte(names, '.');
         rbt_buffer_add_text(names, name);
@@ -66,7 +69,11 @@ static int find_orphans(rbt_connection *connection, const char *schema, const ch
     if (!rows) return error->code;
     while (sqlite3_step(rows) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(rows, 0);
-        if (name && !rbt_declares_log((const char *)sqlite3_column_text(rows, 1)))
+        bool declared = sqlite3_column_type(rows, 1) == SQLITE_TEXT;
+        const char *sql = (const char *)sqlite3_column_text(rows, 1);
+        if (!name || (declared && !sql))
+            rbt_fail_nomem(error);
+        else if (!rbt_declares_log(sql))
             visit(context, schema, name);
     }
     if (sqlite3_finalize(rows) != SQLITE_OK) rbt_fail_db(error, connection->db, who);

@@ -132,8 +132,11 @@ static rbt_log *find_in_schema(rbt_connection *connection, const char *schema, c
         "SELECT sql FROM \"%w\".sqlite_schema WHERE type = 'table' AND name = %Q COLLATE NOCASE",
         schema, name);
     if (!lookup) return NULL;
-    is_log = sqlite3_step(lookup) == SQLITE_ROW &&
-             rbt_declares_log((const char *)sqlite3_column_text(lookup, 0));
+    if (sqlite3_step(lookup) == SQLITE_ROW && sqlite3_column_type(lookup, 0) == SQLITE_TEXT) {
+        const char *sql = (const char *)sqlite3_column_text(lookup, 0);
+        if (!sql) rbt_fail_nomem(error);
+        is_log = rbt_declares_log(sql);
+    }
     if (sqlite3_finalize(lookup) != SQLITE_OK) {
         rbt_fail_db(error, connection->db, who);
         return NULL;
@@ -143,6 +146,7 @@ static rbt_log *find_in_schema(rbt_connection *connection, const char *schema, c
                                       "SELECT 1 FROM \"%w\".\"%w\" LIMIT 0", schema, name);
     if (!touch) return NULL;
     rbt_logs *logs = rbt_logs_of(connection);
+    if (!logs) rbt_fail_nomem(error);
     for (rbt_log *log = logs ? logs->first : NULL; log && !result; log = log->next)
         if (sqlite3_stricmp(log->schema, schema) == 0 && sqlite3_stricmp(log->name, name) == 0)
             result = log;

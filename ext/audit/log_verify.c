@@ -365,6 +365,7 @@ static int check_checkpoint(rbt_verification *v, const char *note, const char *v
     rbt_error unknown = {0};
     if (!rbt_note_split(note, strlen(note), &text_length, &why) ||
         !rbt_checkpoint_parse(&checkpoint, note, text_length)) {
+        if (why == rbt_note_no_memory) return rbt_fail_nomem(error);
         rbt_log_problem(v, "checkpoint", -1, "the checkpoint is no signed checkpoint%s%s",
                         why ? ": " : "", why ? why : "");
         return SQLITE_OK;
@@ -372,14 +373,17 @@ static int check_checkpoint(rbt_verification *v, const char *note, const char *v
     if (rbt_trusted_verifiers(log->logs->connection, vkeys, log->origin, "audit_verify", &verifiers,
                               &count, error) != SQLITE_OK)
         return error->code;
-    if (strcmp(checkpoint.origin, log->origin) != 0)
+    int signer = rbt_note_verify(note, strlen(note), verifiers, count);
+    if (signer == -3)
+        rbt_fail_nomem(error);
+    else if (strcmp(checkpoint.origin, log->origin) != 0)
         rbt_log_problem(v, "checkpoint", -1, "the checkpoint is of log %s, not of %s",
                         checkpoint.origin, log->origin);
     else if (count == 0)
         rbt_log_problem(v, "untrusted", -1,
                         "there is no key to trust the checkpoint's signature by; set "
                         "RUSTYBT_VERIFY_KEYS or give vkeys");
-    else if (rbt_note_verify(note, strlen(note), verifiers, count) < 0)
+    else if (signer < 0)
         rbt_log_problem(v, "checkpoint", -1, "no trusted key signed the checkpoint");
     else if (checkpoint.size > log->frontier.size)
         rbt_log_problem(

@@ -109,6 +109,8 @@ static const char *find_signatures(const char *note, size_t length, const char *
     return NULL;
 }
 
+const char rbt_note_no_memory[] = "memory ran out";
+
 bool rbt_note_split(const char *note, size_t length, size_t *text_length, const char **why) {
     const char *at = find_signatures(note, length, why), *end = note + length;
     rbt_buffer signature = {0};
@@ -119,7 +121,7 @@ bool rbt_note_split(const char *note, size_t length, size_t *text_length, const 
     for (int lines = 0; valid && at < end; lines++) {
         signature_line line;
         valid = next_line(&line, &at, end) && decode_line(&signature, &line);
-        if (!valid) *why = signature.failed ? "memory ran out" : "a signature line is malformed";
+        if (!valid) *why = signature.failed ? rbt_note_no_memory : "a signature line is malformed";
         if (valid && lines >= MAX_LINES) {
             *why = "it has more than 100 signature lines";
             valid = false;
@@ -155,7 +157,8 @@ int rbt_note_verify(const char *note, size_t length, const rbt_verifier *verifie
     rbt_buffer signature = {0};
     int found = -1;
 
-    if (!rbt_note_split(note, length, &text_length, &why)) return -1;
+    if (!rbt_note_split(note, length, &text_length, &why))
+        return why == rbt_note_no_memory ? -3 : -1;
     const char *at = note + text_length + 1, *end = note + length;
     while (at < end) {
         signature_line line;
@@ -164,7 +167,7 @@ int rbt_note_verify(const char *note, size_t length, const rbt_verifier *verifie
         if (next_line(&line, &at, end) && decode_line(&signature, &line))
             index = check_line(&line, &signature, note, text_length, verifiers, count);
         if (index == -2 || signature.failed) {
-            found = signature.failed ? -1 : -2;
+            found = signature.failed ? -3 : -2;
             break;
         }
         if (index >= 0 && (found < 0 || index < found)) found = index;

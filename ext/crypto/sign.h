@@ -41,11 +41,12 @@ int rbt_note_sign(rbt_buffer *out, const char *text, size_t length, const rbt_ve
 
 /* Splits a note into its text (with its last newline) and signatures; checks the form strictly (UTF-8,
 ** no control characters but newline, at least one signature line, at most 1 MiB). NULL and *why set
-** when it is no note. */
+** when it is no note; rbt_note_no_memory when that could not be found out. */
+extern const char rbt_note_no_memory[];
 bool rbt_note_split(const char *note, size_t length, size_t *text_length, const char **why);
 
 /* The index of the first verifier with a valid signature; -1 when none signed validly (an invalid
-** signature by a known key and name makes the whole note invalid: -2, as Go's note.Open has it). */
+** signature by a known key and name makes the whole note invalid: -2, as Go's note.Open has it); -3 when memory ran out. */
 int rbt_note_verify(const char *note, size_t length, const rbt_verifier *verifiers, size_t count);
 
 #endif

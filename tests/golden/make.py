@@ -22,7 +22,21 @@ import independent
 import rbt
 
 HERE = pathlib.Path(__file__).parent
-VALUES = ["hunter2", "", "é漢🜁\x00\x01", 0, -1, 2**63 - 1, -(2**63), 0.0, 0.1, -1.5e300, 5e-324, b"", b"\x00\xff" * 20]
+VALUES = [
+    "hunter2",
+    "",
+    "é漢🜁\x00\x01",
+    0,
+    -1,
+    2**63 - 1,
+    -(2**63),
+    0.0,
+    0.1,
+    -1.5e300,
+    5e-324,
+    b"",
+    b"\x00\xff" * 20,
+]
 
 
 def plain(value):
@@ -35,8 +49,17 @@ def credentials(db):
     for value in VALUES:
         for context in (None, "binance/live/api_key"):
             arguments = (value,) if context is None else (value, context)
-            token = rbt.value(db, "SELECT encrypt(%s)" % ", ".join("?" * len(arguments)), *arguments)
-            tokens.append({"format": "envelope", "token": token.hex(), "context": context, "value": plain(value)})
+            token = rbt.value(
+                db, "SELECT encrypt(%s)" % ", ".join("?" * len(arguments)), *arguments
+            )
+            tokens.append(
+                {
+                    "format": "envelope",
+                    "token": token.hex(),
+                    "context": context,
+                    "value": plain(value),
+                }
+            )
     for value in ("hunter2", "", "é漢🜁", "x" * 100):
         token = rbt.value(db, "SELECT fernet_encrypt(?)", value)
         tokens.append({"format": "fernet", "token": token.hex(), "context": None, "value": value})
@@ -44,16 +67,32 @@ def credentials(db):
 
 
 def logs(db):
-    db.execute("CREATE VIRTUAL TABLE orders USING audit_log(strategy TEXT NOT NULL, n INTEGER, price REAL, raw BLOB, "
-               "data JSON, INDEX(strategy, n), CHECK(n <> 13), origin='example.com/orders', archive='cold', "
-               "retain='7 years')")
-    db.execute("CREATE VIRTUAL TABLE salted USING audit_log(t TEXT, seal=no, salt=on, archive='cold')")
-    for last, then in ((250, "audit_archive('orders', 'cold', 'now')"), (400, "audit_archive('orders', 'cold', 'now')"),
-                       (400, "audit_prune('orders')"), (500, "audit_archive('orders', 'cold', 'now')"), (550, "1")):
+    db.execute(
+        "CREATE VIRTUAL TABLE orders USING audit_log(strategy TEXT NOT NULL, n INTEGER, price REAL, raw BLOB, "
+        "data JSON, INDEX(strategy, n), CHECK(n <> 13), origin='example.com/orders', archive='cold', "
+        "retain='7 years')"
+    )
+    db.execute(
+        "CREATE VIRTUAL TABLE salted USING audit_log(t TEXT, seal=no, salt=on, archive='cold')"
+    )
+    for last, then in (
+        (250, "audit_archive('orders', 'cold', 'now')"),
+        (400, "audit_archive('orders', 'cold', 'now')"),
+        (400, "audit_prune('orders')"),
+        (500, "audit_archive('orders', 'cold', 'now')"),
+        (550, "1"),
+    ):
         for i in range(rbt.value(db, "SELECT count(*) FROM orders") + 1, last + 1):
-            db.execute("INSERT INTO orders(strategy, n, price, raw, data) VALUES(?, ?, ?, ?, ?)",
-                       (["m2", "é\n\"'", "漢🜁\x00"][i % 3], None if i % 5 == 4 else i * 10**15 + i, None if i % 7 == 6 else i / 7,
-                        bytes(range(i % 30)) if i % 4 else None, '{"k":%d.50,"s":"\\u00e9 x"}' % i if i % 6 else None))
+            db.execute(
+                "INSERT INTO orders(strategy, n, price, raw, data) VALUES(?, ?, ?, ?, ?)",
+                (
+                    ["m2", "é\n\"'", "漢🜁\x00"][i % 3],
+                    None if i % 5 == 4 else i * 10**15 + i,
+                    None if i % 7 == 6 else i / 7,
+                    bytes(range(i % 30)) if i % 4 else None,
+                    '{"k":%d.50,"s":"\\u00e9 x"}' % i if i % 6 else None,
+                ),
+            )
         db.execute(f"SELECT {then}").fetchall()
     for i in range(20):
         db.execute("INSERT INTO salted(t) VALUES(?)", (f"same{i // 10}",))
@@ -74,15 +113,24 @@ def main():
         logs(db)
         expected = {
             name: {
-                "rows": [[plain(value) for value in row] for row in rbt.rows(db, f"SELECT * FROM {name} ORDER BY id")],
+                "rows": [
+                    [plain(value) for value in row]
+                    for row in rbt.rows(db, f"SELECT * FROM {name} ORDER BY id")
+                ],
                 "tiers": dict(rbt.rows(db, f"SELECT tier, count(*) FROM {name} GROUP BY tier")),
-                "leaves": [rbt.value(db, "SELECT audit_leaf(?, ?)", name, i)
-                           for i in range(rbt.value(db, "SELECT audit_size(?)", name))],
+                "leaves": [
+                    rbt.value(db, "SELECT audit_leaf(?, ?)", name, i)
+                    for i in range(rbt.value(db, "SELECT audit_size(?)", name))
+                ],
                 "root": rbt.value(db, "SELECT audit_root(?)", name),
                 "vkey": rbt.value(db, "SELECT audit_public_key(?)", name),
                 "verified": rbt.value(db, "SELECT audit_verify(?)", name),
-            } for name in ("orders", "salted", "rustybt_events")}
-        (place / "expected.json").write_text(json.dumps(expected, ensure_ascii=False, indent=0) + "\n")
+            }
+            for name in ("orders", "salted", "rustybt_events")
+        }
+        (place / "expected.json").write_text(
+            json.dumps(expected, ensure_ascii=False, indent=0) + "\n"
+        )
         db.close()
     (place / "cold" / ".rustybt-archive.lock").unlink()
 

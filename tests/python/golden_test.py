@@ -19,38 +19,61 @@ def credentials():
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=golden["key"]):
         db = rbt.connect()
         for case in golden["tokens"]:
-            arguments = [bytes.fromhex(case["token"])] + ([case["context"]] if case["context"] else [])
+            arguments = [bytes.fromhex(case["token"])] + (
+                [case["context"]] if case["context"] else []
+            )
             got = rbt.value(db, "SELECT decrypt(%s)" % ", ".join("?" * len(arguments)), *arguments)
             want = value_of(case["value"])
             if (type(got), got) != (type(want), want):
                 wrong += 1
                 rbt.note(f"got {got!r}, want {want!r}")
         fernet = [case for case in golden["tokens"] if case["format"] == "fernet"]
-        rbt.equal([rbt.value(db, "SELECT fernet_decrypt(?)", bytes.fromhex(case["token"])) for case in fernet],
-                  [case["value"] for case in fernet], "the Fernet tokens open with fernet_decrypt")
+        rbt.equal(
+            [
+                rbt.value(db, "SELECT fernet_decrypt(?)", bytes.fromhex(case["token"]))
+                for case in fernet
+            ],
+            [case["value"] for case in fernet],
+            "the Fernet tokens open with fernet_decrypt",
+        )
         db.close()
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=f"{independent.OTHER_KEY},{golden['key']}"):
         db = rbt.connect()
         token = bytes.fromhex(golden["tokens"][1]["token"])
         rotated = rbt.value(db, "SELECT key_rotate(?, ?)", token, golden["tokens"][1]["context"])
-        rbt.equal(rbt.value(db, "SELECT decrypt(?, ?)", rotated, golden["tokens"][1]["context"]),
-                  golden["tokens"][1]["value"], "an envelope can be rotated to a new key")
+        rbt.equal(
+            rbt.value(db, "SELECT decrypt(?, ?)", rotated, golden["tokens"][1]["context"]),
+            golden["tokens"][1]["value"],
+            "an envelope can be rotated to a new key",
+        )
         db.close()
     rbt.equal(wrong, 0, f"all {len(golden['tokens'])} tokens open, with their types")
 
 
 def check_log(db, name, want):
     rows = rbt.rows(db, f"SELECT * FROM {name} ORDER BY id")
-    rbt.equal([list(map(repr, row)) for row in rows],
-              [[repr(value_of(value)) for value in row] for row in want["rows"]], f"{name}: every entry reads as it did")
-    rbt.equal(dict(rbt.rows(db, f"SELECT tier, count(*) FROM {name} GROUP BY tier")), want["tiers"], "hot and cold")
-    rbt.equal([rbt.value(db, "SELECT audit_leaf(?, ?)", name, i) for i in range(len(want["leaves"]))], want["leaves"],
-              "every leaf is the same")
+    rbt.equal(
+        [list(map(repr, row)) for row in rows],
+        [[repr(value_of(value)) for value in row] for row in want["rows"]],
+        f"{name}: every entry reads as it did",
+    )
+    rbt.equal(
+        dict(rbt.rows(db, f"SELECT tier, count(*) FROM {name} GROUP BY tier")),
+        want["tiers"],
+        "hot and cold",
+    )
+    rbt.equal(
+        [rbt.value(db, "SELECT audit_leaf(?, ?)", name, i) for i in range(len(want["leaves"]))],
+        want["leaves"],
+        "every leaf is the same",
+    )
     hashes = [independent.leaf_hash(leaf.encode()) for leaf in want["leaves"]]
     rbt.equal(rbt.value(db, "SELECT audit_root(?)", name), want["root"], "and the root")
     rbt.equal(independent.root(hashes).hex(), want["root"], "which Python computes from the leaves")
     rbt.equal(rbt.value(db, "SELECT audit_public_key(?)", name), want["vkey"], "and the public key")
-    rbt.equal(rbt.value(db, "SELECT audit_verify(?)", name), want["verified"], "and the log verifies")
+    rbt.equal(
+        rbt.value(db, "SELECT audit_verify(?)", name), want["verified"], "and the log verifies"
+    )
 
 
 def logs(place):
@@ -61,15 +84,25 @@ def logs(place):
         for name, want in expected.items():
             check_log(db, name, want)
         for path in sorted((place / "log" / "cold").glob("*.zst")):
-            rbt.equal(rbt.rows(db, "SELECT level, kind FROM archive_verify(?)", str(path)), [("info", "verified")],
-                      f"{path.name} verifies")
+            rbt.equal(
+                rbt.rows(db, "SELECT level, kind FROM archive_verify(?)", str(path)),
+                [("info", "verified")],
+                f"{path.name} verifies",
+            )
         db.execute("INSERT INTO orders(strategy) VALUES('new')")
         db.execute("INSERT INTO salted(t) VALUES('new')")
         db.execute("SELECT audit_archive('orders', 'cold', 'now')").fetchall()
         db.execute("SELECT audit_prune('*')").fetchall()
-        rbt.equal(rbt.rows(db, "SELECT id, tier FROM orders WHERE strategy = 'new'"), [(551, "cold")],
-                  "the log goes on: entries are appended, archived and pruned")
-        rbt.equal(rbt.value(db, "SELECT count(*) FROM audit_verify('*') WHERE level = 'error'"), 0, "and verifies")
+        rbt.equal(
+            rbt.rows(db, "SELECT id, tier FROM orders WHERE strategy = 'new'"),
+            [(551, "cold")],
+            "the log goes on: entries are appended, archived and pruned",
+        )
+        rbt.equal(
+            rbt.value(db, "SELECT count(*) FROM audit_verify('*') WHERE level = 'error'"),
+            0,
+            "and verifies",
+        )
         db.close()
 
 

@@ -26,11 +26,6 @@ def node_hash(left, right):
     return hashlib.sha256(b"\1" + left + right).digest()
 
 
-def _split(count):
-    """The largest power of two below count."""
-    return 1 << (count - 1).bit_length() - 1
-
-
 def root(hashes):
     """Of a list of leaf hashes: straight from the definition, largest left half first."""
     if not hashes:

@@ -18,7 +18,9 @@ ROUNDS = 30
 def work(path):
     """Appends, archives and prunes until it is killed. Tells when it begins."""
     db = rbt.connect(path)
-    db.execute("PRAGMA synchronous=OFF")  # a killed process loses nothing that it gave to the kernel
+    db.execute(
+        "PRAGMA synchronous=OFF"
+    )  # a killed process loses nothing that it gave to the kernel
     print("begun", flush=True)
     number = rbt.value(db, "SELECT count(*) FROM log")
     while True:
@@ -56,28 +58,48 @@ def main():
         db.close()
         wrong, temporaries, planned = [], 0, 0
         for number in range(ROUNDS):
-            process = subprocess.Popen([sys.executable, __file__, str(path)], stdout=subprocess.PIPE)
+            process = subprocess.Popen(
+                [sys.executable, __file__, str(path)], stdout=subprocess.PIPE
+            )
             process.stdout.readline()
             time.sleep(chance.uniform(0.0005, 0.12))
             process.send_signal(signal.SIGKILL)
             process.communicate()
             db = rbt.connect(path)
             wrong += [(number, problem) for problem in check(db, place)]
-            temporaries += any(name.endswith(".tmp") for name in os.listdir(place / "cold")) if (place / "cold").exists() else 0
-            planned += rbt.value(db, "SELECT count(*) FROM audit_segments('log') WHERE status = 'planned'")
+            temporaries += (
+                any(name.endswith(".tmp") for name in os.listdir(place / "cold"))
+                if (place / "cold").exists()
+                else 0
+            )
+            planned += rbt.value(
+                db, "SELECT count(*) FROM audit_segments('log') WHERE status = 'planned'"
+            )
             db.close()
-        rbt.note(f"killed with a temporary file there {temporaries} times, with a segment planned {planned} times")
+        rbt.note(
+            f"killed with a temporary file there {temporaries} times, with a segment planned {planned} times"
+        )
         for problem in wrong[:5]:
             rbt.note(problem)
-        rbt.equal(wrong, [], f"after each of {ROUNDS} kills the log verifies and has all its entries")
+        rbt.equal(
+            wrong, [], f"after each of {ROUNDS} kills the log verifies and has all its entries"
+        )
         rbt.ok(planned > 0, "some of the kills hit a segment on its way")
         db = rbt.connect(path)
         db.execute("INSERT INTO log(n) SELECT count(*) + 1 FROM log")
         db.execute("SELECT audit_archive('log', 'cold', 'now')").fetchall()
         db.execute("SELECT audit_prune('log')").fetchall()
-        files = sorted(name for name in os.listdir(place / "cold") if name != ".rustybt-archive.lock")
-        rbt.equal(files, [os.path.basename(file) for (file,) in db.execute("SELECT path FROM audit_segments('log')")],
-                  "the next run finishes: the folder holds the log's segments and nothing else")
+        files = sorted(
+            name for name in os.listdir(place / "cold") if name != ".rustybt-archive.lock"
+        )
+        rbt.equal(
+            files,
+            [
+                os.path.basename(file)
+                for (file,) in db.execute("SELECT path FROM audit_segments('log')")
+            ],
+            "the next run finishes: the folder holds the log's segments and nothing else",
+        )
         rbt.equal(rbt.value(db, "SELECT count(*) FROM log_rows"), 0, "nothing is left hot")
         rbt.equal(check(db, place), [], "and all entries are there")
         db.close()

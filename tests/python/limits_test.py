@@ -34,27 +34,44 @@ def long_entries(place):
     frame = len(rbt.value(db, "SELECT audit_leaf('log', 1)").encode())
     room = 65535 - frame
     db.execute("INSERT INTO log(t) VALUES(?)", ("x" * room,))
-    rbt.equal(len(rbt.value(db, "SELECT audit_leaf('log', 2)")), 65535, "an entry of 65,535 bytes is taken")
+    rbt.equal(
+        len(rbt.value(db, "SELECT audit_leaf('log', 2)")),
+        65535,
+        "an entry of 65,535 bytes is taken",
+    )
     for label, sql, value in (
-        ("one byte more", "t", "x" * (room + 1)), ("many more", "t", "x" * 10**7),
+        ("one byte more", "t", "x" * (room + 1)),
+        ("many more", "t", "x" * 10**7),
         ("control characters, six bytes each", "t", "\1" * (room // 6 + 1)),
-        ("a BLOB whose base64 is too long", "b", bytes(50000)), ("a long document", "d", '["%s"]' % ("y" * room)),
+        ("a BLOB whose base64 is too long", "b", bytes(50000)),
+        ("a long document", "d", '["%s"]' % ("y" * room)),
     ):
         error = attempt(db, f"INSERT INTO log({sql}) VALUES(?)", value)
-        rbt.ok(error and error.startswith("log: ") and "65535" in error.replace(",", ""), f"refused: {label}")
+        rbt.ok(
+            error and error.startswith("log: ") and "65535" in error.replace(",", ""),
+            f"refused: {label}",
+        )
         if not error or "65535" not in error.replace(",", ""):
             rbt.note(error)
     db.execute("INSERT INTO log(d) VALUES(?)", ("[%s1]" % (" " * 10**6),))
-    rbt.equal(rbt.value(db, "SELECT d FROM log WHERE id = 3"), "[1]", "white space that is dropped does not count")
+    rbt.equal(
+        rbt.value(db, "SELECT d FROM log WHERE id = 3"),
+        "[1]",
+        "white space that is dropped does not count",
+    )
     db.execute("SELECT audit_archive('log', 'cold', 'now')").fetchall()
     db.execute("SELECT audit_prune('log')").fetchall()
-    rbt.equal((problems(db), rbt.value(db, "SELECT length(t) FROM log WHERE id = 2")), ([], room),
-              "the longest entry comes back from its segment")
+    rbt.equal(
+        (problems(db), rbt.value(db, "SELECT length(t) FROM log WHERE id = 2")),
+        ([], room),
+        "the longest entry comes back from its segment",
+    )
     db.close()
 
 
 def strict_loads(text):
     """Python's parser made as strict as RFC 8259 and the log: raises ValueError."""
+
     def pairs(members):
         keys = [key for key, _ in members]
         if len(set(keys)) < len(keys):
@@ -72,16 +89,98 @@ def strict_loads(text):
 
 
 CORNERS = [
-    "", " ", "null", "true", "1", '"x"', "{", "}", "[", "]", "[]", "{}", " [ ] ", "\t{\r\n}\n", "[1,]", "[,1]", "[1,,2]",
-    '{"a":1,}', '{,"a":1}', '{"a" 1}', '{"a"::1}', '{a:1}', "{'a':1}", '{"a":1,"a":2}', '{"a":1,"\\u0061":2}',
-    '{"a":{"b":1},"b":{"a":1}}', "[01]", "[1.]", "[.5]", "[-]", "[-0]", "[-01]", "[+1]", "[1e]", "[1e+]", "[1E+05]",
-    "[0x10]", "[1_0]", "[NaN]", "[Infinity]", "[-Infinity]", "[nul]", "[True]", "[1 2]", '["a" "b"]', '["a\nb"]',
-    '["\t"]', '["\x7f"]', '["\\x41"]', '["\\a"]', '["\\/"]', '["\\u12"]', '["\\u123g"]', '["\\ud800"]', '["\\udc00"]',
-    '["\\ud83d\\ude00"]', '["\\ud83d\\u0041"]', '["\\ude00\\ud83d"]', '["\\u0000"]', "[1]x", "[1] ,", "[1][2]",
-    "/* c */ []", "[] // c", "[1]\x00", "[\x00]", '["a\x00b"]', "\ufeff[]", "[\u00a0]", "[\u2028]", '["\u2028"]',
-    "[1\x0b]", "[1\x0c]", "[" * 512 + "]" * 512, '{"":""}', '{" ":1,"":2}', '["\ud7ff\ue000\U0010ffff"]',
-    "[123456789012345678901234567890]", "[1e400]", "[0.1e-400]", "[-0.0]", "[1.0E0]", '{"a":[{"b":[{}]}]}', "[[[[]]]",
-    "[[]]]", '["]"]', '["\\""]', '["\\\\"]', '["\\"]', "[true,false,null]", '{"k":"\\u007b\\"}"}', "[\"\\b\\f\\n\\r\\t\"]",
+    "",
+    " ",
+    "null",
+    "true",
+    "1",
+    '"x"',
+    "{",
+    "}",
+    "[",
+    "]",
+    "[]",
+    "{}",
+    " [ ] ",
+    "\t{\r\n}\n",
+    "[1,]",
+    "[,1]",
+    "[1,,2]",
+    '{"a":1,}',
+    '{,"a":1}',
+    '{"a" 1}',
+    '{"a"::1}',
+    "{a:1}",
+    "{'a':1}",
+    '{"a":1,"a":2}',
+    '{"a":1,"\\u0061":2}',
+    '{"a":{"b":1},"b":{"a":1}}',
+    "[01]",
+    "[1.]",
+    "[.5]",
+    "[-]",
+    "[-0]",
+    "[-01]",
+    "[+1]",
+    "[1e]",
+    "[1e+]",
+    "[1E+05]",
+    "[0x10]",
+    "[1_0]",
+    "[NaN]",
+    "[Infinity]",
+    "[-Infinity]",
+    "[nul]",
+    "[True]",
+    "[1 2]",
+    '["a" "b"]',
+    '["a\nb"]',
+    '["\t"]',
+    '["\x7f"]',
+    '["\\x41"]',
+    '["\\a"]',
+    '["\\/"]',
+    '["\\u12"]',
+    '["\\u123g"]',
+    '["\\ud800"]',
+    '["\\udc00"]',
+    '["\\ud83d\\ude00"]',
+    '["\\ud83d\\u0041"]',
+    '["\\ude00\\ud83d"]',
+    '["\\u0000"]',
+    "[1]x",
+    "[1] ,",
+    "[1][2]",
+    "/* c */ []",
+    "[] // c",
+    "[1]\x00",
+    "[\x00]",
+    '["a\x00b"]',
+    "\ufeff[]",
+    "[\u00a0]",
+    "[\u2028]",
+    '["\u2028"]',
+    "[1\x0b]",
+    "[1\x0c]",
+    "[" * 512 + "]" * 512,
+    '{"":""}',
+    '{" ":1,"":2}',
+    '["\ud7ff\ue000\U0010ffff"]',
+    "[123456789012345678901234567890]",
+    "[1e400]",
+    "[0.1e-400]",
+    "[-0.0]",
+    "[1.0E0]",
+    '{"a":[{"b":[{}]}]}',
+    "[[[[]]]",
+    "[[]]]",
+    '["]"]',
+    '["\\""]',
+    '["\\\\"]',
+    '["\\"]',
+    "[true,false,null]",
+    '{"k":"\\u007b\\"}"}',
+    '["\\b\\f\\n\\r\\t"]',
 ]
 
 
@@ -94,8 +193,30 @@ def documents(place):
         text = list(chance.choice(CORNERS))
         for _ in range(chance.randint(1, 2)):
             at = chance.randint(0, len(text))
-            text[at : at + chance.randint(0, 1)] = chance.choice(['"', "{", "}", "[", "]", ",", ":", "\\", "u", "1", "-", " ",
-                                                                  "e", ".", "0", "\n", "", "a", "\\ud800", "é"])
+            text[at : at + chance.randint(0, 1)] = chance.choice(
+                [
+                    '"',
+                    "{",
+                    "}",
+                    "[",
+                    "]",
+                    ",",
+                    ":",
+                    "\\",
+                    "u",
+                    "1",
+                    "-",
+                    " ",
+                    "e",
+                    ".",
+                    "0",
+                    "\n",
+                    "",
+                    "a",
+                    "\\ud800",
+                    "é",
+                ]
+            )
         texts.append("".join(text))
     wrong, taken = [], 0
     db.execute("BEGIN")
@@ -111,7 +232,11 @@ def documents(place):
             taken += 1
             stored = rbt.value(db, "SELECT d FROM log ORDER BY id DESC LIMIT 1")
             same = strict_loads(stored)
-            if repr(same) != repr(want) or len(stored) > len(text) or not math.isclose(len(stored), len(stored.strip())):
+            if (
+                repr(same) != repr(want)
+                or len(stored) > len(text)
+                or not math.isclose(len(stored), len(stored.strip()))
+            ):
                 wrong.append((text[:60], stored[:60]))
         elif not error.startswith("log: d: invalid JSON at byte ") and "must be" not in error:
             wrong.append((text[:60], error))
@@ -121,9 +246,17 @@ def documents(place):
     rbt.equal(wrong, [], f"{len(texts)} documents are judged as Python's parser judges them")
     rbt.note(f"{taken} taken")
     rbt.ok(150 < taken < len(texts) - 150, "many of them are good, many bad")
-    rbt.equal(attempt(db, "INSERT INTO log(d) VALUES(?)", "[" * 512 + "]" * 512), None, "512 levels are taken")
+    rbt.equal(
+        attempt(db, "INSERT INTO log(d) VALUES(?)", "[" * 512 + "]" * 512),
+        None,
+        "512 levels are taken",
+    )
     rbt.ok(attempt(db, "INSERT INTO log(d) VALUES(?)", "[" * 513 + "]" * 513), "513 are not")
-    rbt.equal((problems(db), rbt.value(db, "SELECT count(*) FROM log")), ([], taken + 1), "and the log verifies")
+    rbt.equal(
+        (problems(db), rbt.value(db, "SELECT count(*) FROM log")),
+        ([], taken + 1),
+        "and the log verifies",
+    )
     db.close()
 
 
@@ -133,17 +266,30 @@ def bytes_that_are_no_text(place):
         db = rbt.connect(place / f"bytes-{encoding}.db")
         db.execute(f"PRAGMA encoding='{encoding}'")
         db.execute("CREATE VIRTUAL TABLE log USING audit_log(t TEXT, d JSON)")
-        bad = ["ff", "c080", "eda080", "f4908080", "c3", "e282", "8041", "41ff"] if encoding == "UTF-8" else ["00d8", "00dc4100"]
+        bad = (
+            ["ff", "c080", "eda080", "f4908080", "c3", "e282", "8041", "41ff"]
+            if encoding == "UTF-8"
+            else ["00d8", "00dc4100"]
+        )
         for text in bad:
             error = attempt(db, f"INSERT INTO log(t) VALUES(CAST(x'{text}' AS TEXT))")
             # SQLite itself repairs what cannot be converted from UTF-16
-            rbt.ok(error and "must be valid UTF-8" in error or encoding != "UTF-8", f"{encoding}: text of bytes {text}")
+            rbt.ok(
+                error and "must be valid UTF-8" in error or encoding != "UTF-8",
+                f"{encoding}: text of bytes {text}",
+            )
         if encoding != "UTF-8":
             for text in ("feff", "ffff"):  # SQLite would store U+FFFD
-                for sql in ("t) VALUES(CAST(x'{}' AS TEXT))", "d) VALUES('[\"' || CAST(x'{}' AS TEXT) || '\"]')"):
+                for sql in (
+                    "t) VALUES(CAST(x'{}' AS TEXT))",
+                    "d) VALUES('[\"' || CAST(x'{}' AS TEXT) || '\"]')",
+                ):
                     error = attempt(db, "INSERT INTO log(" + sql.format(text))
-                    rbt.ok(error and "U+FFFE or U+FFFF, which a database of UTF-16le cannot keep" in error,
-                           f"{encoding}: {text} would be stored as another character")
+                    rbt.ok(
+                        error
+                        and "U+FFFE or U+FFFF, which a database of UTF-16le cannot keep" in error,
+                        f"{encoding}: {text} would be stored as another character",
+                    )
             db.execute("INSERT INTO log(t) VALUES(CAST(x'fffefdff' AS TEXT))")
         rbt.equal(problems(db), [], f"{encoding}: whatever was taken verifies")
         db.close()
@@ -153,7 +299,9 @@ def bytes_that_are_no_text(place):
 def small_disk(place, size):
     """A tmpfs of that size; skips where it cannot be mounted."""
     place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True
+    )
     try:
         yield done.returncode == 0
     finally:
@@ -172,31 +320,55 @@ def directories(place):
         if mounted:
             error = attempt(db, "SELECT audit_archive('log', ?, 'now')", str(place / "full"))
             rbt.ok(error and "No space left on device" in error, "a full disk is told as such")
-            rbt.equal(sorted(os.listdir(place / "full")), [".rustybt-archive.lock"], "and nothing is left half written")
-            rbt.equal(rbt.rows(db, "SELECT status FROM audit_segments('log') WHERE status <> 'planned'"), [], "nor published")
-            rbt.equal((problems(db), rbt.value(db, "SELECT count(b) FROM log")), ([], 20), "and the log is whole")
+            rbt.equal(
+                sorted(os.listdir(place / "full")),
+                [".rustybt-archive.lock"],
+                "and nothing is left half written",
+            )
+            rbt.equal(
+                rbt.rows(db, "SELECT status FROM audit_segments('log') WHERE status <> 'planned'"),
+                [],
+                "nor published",
+            )
+            rbt.equal(
+                (problems(db), rbt.value(db, "SELECT count(b) FROM log")),
+                ([], 20),
+                "and the log is whole",
+            )
         else:
             rbt.skip(4, "a tmpfs cannot be mounted here")
     with small_disk(place / "read-only", "1m") as mounted:
         if mounted:
             subprocess.run(["mount", "-o", "remount,ro", place / "read-only"], check=True)
             for name in ("", "/below"):
-                error = attempt(db, "SELECT audit_archive('log', ?, 'now')", str(place / "read-only") + name)
-                rbt.ok(error and "Read-only file system" in error, f"a read-only file system is told as such{name}")
+                error = attempt(
+                    db, "SELECT audit_archive('log', ?, 'now')", str(place / "read-only") + name
+                )
+                rbt.ok(
+                    error and "Read-only file system" in error,
+                    f"a read-only file system is told as such{name}",
+                )
         else:
             rbt.skip(2, "a tmpfs cannot be mounted here")
     if os.geteuid():
         (place / "locked").mkdir(mode=0o500)
         error = attempt(db, "SELECT audit_archive('log', ?, 'now')", str(place / "locked"))
-        rbt.ok(error and "Permission denied" in error, "a folder without permission is told as such")
+        rbt.ok(
+            error and "Permission denied" in error, "a folder without permission is told as such"
+        )
     else:
         rbt.skip(1, "root may write everywhere")
     db.execute("INSERT INTO log(b) VALUES(x'')")
     report = rbt.value(db, "SELECT audit_archive('log', 'cold/deep/er', 'now')")
-    rbt.ok("archived 21 entries" in report, "later the same entries, and newer ones, go where there is room")
+    rbt.ok(
+        "archived 21 entries" in report,
+        "later the same entries, and newer ones, go where there is room",
+    )
     rbt.note(report)
     db.execute("SELECT audit_prune('log')").fetchall()
-    rbt.equal((problems(db), rbt.value(db, "SELECT count(b) FROM log")), ([], 21), "and all are there")
+    rbt.equal(
+        (problems(db), rbt.value(db, "SELECT count(b) FROM log")), ([], 21), "and all are there"
+    )
     db.close()
 
 
@@ -209,16 +381,23 @@ def cutoffs(place):
     times = [time for (time,) in db.execute("SELECT recorded_at FROM log ORDER BY id")]
     archived = lambda: rbt.value(db, "SELECT archived_to FROM audit_logs WHERE name = 'log'")
     for before, want, name in (
-        (times[0], 0, "nothing is before the first entry"), (-(2**63), 0, "nor before the beginning of time"),
-        (0, 0, "nor before 1970"), ("1970-01-01", 0, "nor before that date"), ("2000-01-01 12:00:00", 0, "nor before 2000"),
-        (times[0] + 1, 1, "the first is before the microsecond after it"), (times[3], 3, "entries before the fourth's time"),
+        (times[0], 0, "nothing is before the first entry"),
+        (-(2**63), 0, "nor before the beginning of time"),
+        (0, 0, "nor before 1970"),
+        ("1970-01-01", 0, "nor before that date"),
+        ("2000-01-01 12:00:00", 0, "nor before 2000"),
+        (times[0] + 1, 1, "the first is before the microsecond after it"),
+        (times[3], 3, "entries before the fourth's time"),
         ("9999-12-31 23:59:59.999", 6, "all are before the year 10000"),
         (2**63 - 1, 6, "and before the end of time"),
     ):
         db.execute("SELECT audit_archive('log', 'before', ?)", (before,)).fetchall()
         rbt.equal(archived(), want, name)
     db.execute("INSERT INTO log(n) VALUES(6)")
-    later = rbt.value(db, "SELECT strftime('%Y-%m-%d %H:%M:%f', recorded_at / 1e6 + 2, 'unixepoch') FROM log WHERE n = 6")
+    later = rbt.value(
+        db,
+        "SELECT strftime('%Y-%m-%d %H:%M:%f', recorded_at / 1e6 + 2, 'unixepoch') FROM log WHERE n = 6",
+    )
     db.execute("SELECT audit_archive('log', 'before', ?)", (later,)).fetchall()
     rbt.equal(archived(), 7, "a date with its time two seconds later takes it")
     db.execute("INSERT INTO log(n) VALUES(7)")
