@@ -5,7 +5,8 @@
 **   name TYPE [NOT NULL] [CHECK(expr)] [DEFAULT value] [REFERENCES table(column)]
 **   INDEX(column, …)    CHECK(expr)    option=value
 **
-** TYPE is TEXT, INTEGER, REAL, BLOB or JSON.
+** TYPE is TEXT, INTEGER, REAL, BLOB or JSON. A DEFAULT is a literal, or an expression in parentheses of
+** literals and of those functions of SQLite that only compute.
 */
 #ifndef RBT_AUDIT_DECLARATION_H
 #define RBT_AUDIT_DECLARATION_H

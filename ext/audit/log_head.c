@@ -215,6 +215,8 @@ static int insert_row(rbt_log *log, int64_t id, int64_t recorded_at, const uint8
     if (code != SQLITE_OK) {
         rbt_fail_db(error, log->db, log->name);
     } else {
+        int before =
+            sqlite3_total_changes(log->db); /* changes() keeps its value when nothing ran */
         log->logs->inside++;
         do
             code = sqlite3_step(statement);
@@ -222,7 +224,7 @@ static int insert_row(rbt_log *log, int64_t id, int64_t recorded_at, const uint8
         log->logs->inside--;
         if (code != SQLITE_DONE)
             rbt_fail_db(error, log->db, log->name);
-        else if (sqlite3_changes(log->db) != 1)
+        else if (sqlite3_total_changes(log->db) == before)
             damaged(log, "a trigger on the log's storage made the entry vanish", error);
         sqlite3_reset(statement);
     }

@@ -261,9 +261,9 @@ int rbt_log_meta_bytes(rbt_log *log, const char *key, rbt_buffer *out, bool *fou
     return meta_read(log, key, NULL, out, found, error);
 }
 
-/* Writes one row of our own; a foreign trigger with RAISE(IGNORE) would make it vanish without a word. */
-static int write_one(rbt_log *log, sqlite3_stmt *statement, const char *what, rbt_error *error) {
-    if (run_inside(log, statement, error) == SQLITE_OK && sqlite3_changes(log->db) != 1)
+int rbt_log_write(rbt_log *log, sqlite3_stmt *statement, const char *what, rbt_error *error) {
+    int before = sqlite3_total_changes(log->db); /* changes() keeps its value when nothing ran */
+    if (run_inside(log, statement, error) == SQLITE_OK && sqlite3_total_changes(log->db) == before)
         rbt_fail(error, SQLITE_CORRUPT_VTAB,
                  "%s: the %s of the log is missing or blocked; SELECT * FROM audit_verify('%s') "
                  "tells more",
@@ -276,7 +276,7 @@ int rbt_log_meta_set_i64(rbt_log *log, const char *key, int64_t value, rbt_error
     if (!statement) return error->code;
     sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, value);
-    return write_one(log, statement, "meta table", error);
+    return rbt_log_write(log, statement, "meta table", error);
 }
 
 int rbt_log_meta_set_bytes(rbt_log *log, const char *key, const void *bytes, size_t length,
@@ -288,7 +288,7 @@ int rbt_log_meta_set_bytes(rbt_log *log, const char *key, const void *bytes, siz
         sqlite3_bind_text64(statement, 2, bytes, length, SQLITE_STATIC, SQLITE_UTF8);
     else
         sqlite3_bind_blob64(statement, 2, bytes, length, SQLITE_STATIC);
-    write_one(log, statement, "meta table", error);
+    rbt_log_write(log, statement, "meta table", error);
     sqlite3_bind_null(statement, 2);
     return error->code;
 }
@@ -298,7 +298,7 @@ static int set_gate(rbt_log *log, int gate, int64_t size, rbt_error *error) {
     if (!statement) return error->code;
     sqlite3_bind_int(statement, 1, gate);
     sqlite3_bind_int64(statement, 2, size);
-    return write_one(log, statement, "gate", error);
+    return rbt_log_write(log, statement, "gate", error);
 }
 
 int rbt_log_open_gate(rbt_log *log, rbt_error *error) {

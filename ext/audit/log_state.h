@@ -144,6 +144,10 @@ int rbt_log_flush_tree(rbt_log *log, rbt_error *error);
 /* One of the log's prepared statements, prepared now if not yet, reset and ready. */
 sqlite3_stmt *rbt_log_prepared(rbt_log *log, rbt_log_statement which, rbt_error *error);
 
+/* Runs a bound statement that writes to the log's storage, as our own. It must change a row: a foreign
+** trigger with RAISE(IGNORE), or an authorizer, would make it vanish without a word. what: "gate". */
+int rbt_log_write(rbt_log *log, sqlite3_stmt *statement, const char *what, rbt_error *error);
+
 /* meta values; *found false when the key is absent (or, for the first, its value no integer). */
 int rbt_log_meta_i64(rbt_log *log, const char *key, int64_t *value, bool *found, rbt_error *error);
 int rbt_log_meta_set_i64(rbt_log *log, const char *key, int64_t value, rbt_error *error);

@@ -96,9 +96,7 @@ static int write_run(rbt_log *log, unsigned tile_level, uint64_t first, const rb
     if (!statement) return error->code;
     sqlite3_bind_int64(statement, 1, node_key(tile_level, first));
     sqlite3_bind_blob64(statement, 2, hashes, count * sizeof *hashes, SQLITE_STATIC);
-    if (rbt_run(log->db, statement, error, log->name) == SQLITE_OK && sqlite3_changes(log->db) != 1)
-        rbt_fail(error, SQLITE_CORRUPT_VTAB,
-                 "%s: a trigger on the log's storage made hashes of the tree vanish", log->name);
+    rbt_log_write(log, statement, "tree", error);
     sqlite3_bind_null(statement, 2);
     return error->code;
 }

@@ -25,7 +25,11 @@ void rbt_log_problem(rbt_verification *v, const char *kind, int64_t id, const ch
     va_start(arguments, format);
     char *sentence = sqlite3_vmprintf(format, arguments);
     va_end(arguments);
-    char *detail = sqlite3_mprintf("%s: %s", v->log->name, sentence ? sentence : "out of memory");
+    /* what comes from an error of the log begins with its name already */
+    size_t name = strlen(v->log->name);
+    bool named = sentence && strncmp(sentence, v->log->name, name) == 0 && sentence[name] == ':';
+    char *detail = sqlite3_mprintf("%s%s%s", named ? "" : v->log->name, named ? "" : ": ",
+                                   sentence ? sentence : "out of memory");
     v->problems++;
     v->sink(v->context, "error", kind, id, detail ? detail : v->log->name);
     rbt_free(sentence);

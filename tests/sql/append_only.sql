@@ -149,6 +149,23 @@ INSERT INTO log(who) VALUES('gil');
 SELECT kind, detail FROM audit_verify('log');
 -- expect: foreign|log: trigger "vanish" in schema main stands on the log's storage log_rows
 DROP TRIGGER vanish;
+-- test: so is one that makes the tree, the head or the gate stay behind; the transaction is refused
+CREATE TRIGGER vanish BEFORE INSERT ON log_tree BEGIN SELECT RAISE(IGNORE); END;
+INSERT INTO log(who) VALUES('gil');
+-- error: log: the tree of the log is missing or blocked; SELECT * FROM audit_verify('log') tells more
+DROP TRIGGER vanish;
+CREATE TRIGGER vanish BEFORE INSERT ON log_meta BEGIN SELECT RAISE(IGNORE); END;
+BEGIN;
+INSERT INTO log(who) VALUES('gil');
+COMMIT;
+-- error: log: the meta table of the log is missing or blocked; SELECT * FROM audit_verify('log') tells more
+DROP TRIGGER vanish;
+CREATE TEMP TRIGGER vanish BEFORE UPDATE ON log_gate BEGIN SELECT RAISE(IGNORE); END;
+INSERT INTO log(who) VALUES('gil');
+-- error: log: the gate of the log is missing or blocked; SELECT * FROM audit_verify('log') tells more
+DROP TRIGGER vanish;
+SELECT audit_verify('log') GLOB 'log: 5 entries*';
+-- expect: 1
 -- test: a temporary trigger, too
 CREATE TEMP TRIGGER vanish BEFORE INSERT ON log_rows BEGIN SELECT RAISE(IGNORE); END;
 INSERT INTO log(who) VALUES('gil');

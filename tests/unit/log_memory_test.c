@@ -167,6 +167,7 @@ static void test_archive(void) {
 int main(void) {
     plan(23);
     failing_memory_install();
+    sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* small allocations shall fail, too */
     sqlite3_initialize();
     enter_folder();
     sqlite3_int64 before = sqlite3_memory_used();
