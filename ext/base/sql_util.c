@@ -102,6 +102,12 @@ int rbt_run(sqlite3 *db, sqlite3_stmt *statement, rbt_error *error, const char *
     return error->code;
 }
 
+bool rbt_inside_a_write(sqlite3 *db) {
+    for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s))
+        if (sqlite3_stmt_busy(s) && !sqlite3_stmt_readonly(s)) return true;
+    return false;
+}
+
 /* Destructor of a secret result. SQLite's allocator knows how long it is. */
 static void wipe_and_free(void *memory) {
     rbt_wipe(memory, (size_t)sqlite3_msize(memory));

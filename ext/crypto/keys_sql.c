@@ -131,6 +131,10 @@ static void rotate_subject_key(sqlite3_context *context, sqlite3_value **argumen
                  who, RBT_SUBJECT_ID_SIZE);
         return;
     }
+    if (sid == NULL) { /* of a zeroblob() that found no memory */
+        rbt_fail_nomem(error);
+        return;
+    }
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
     if (rbt_bytes_argument(&wrapped, &length, arguments[0], "token", who, error) != SQLITE_OK)
         return;

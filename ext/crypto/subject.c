@@ -154,8 +154,8 @@ bool rbt_subject_trace(const rbt_destroyed_key *destroyed, const rbt_keys *keys,
         found++;
     }
     for (int half = 0; half < 2; half++) {
-        found = memmem(bytes, length, destroyed->wrapped + CIPHERTEXT_AT + half * HALF_KEY,
-                       HALF_KEY);
+        found =
+            memmem(bytes, length, destroyed->wrapped + CIPHERTEXT_AT + half * HALF_KEY, HALF_KEY);
         if (found) {
             *at = (size_t)(found - bytes);
             return true;
