@@ -139,19 +139,28 @@ int rbt_subject_table_make(sqlite3 *db, const char *who, rbt_error *error) {
     return error->code;
 }
 
+static int read_setting(sqlite3 *db, const char *sql, int64_t *value, const char *who,
+                        rbt_error *error) {
+    sqlite3_stmt *pragma = rbt_prepare(db, error, who, "%s", sql);
+    *value = -1;
+    if (pragma && sqlite3_step(pragma) == SQLITE_ROW) *value = sqlite3_column_int64(pragma, 0);
+    if (sqlite3_finalize(pragma) != SQLITE_OK) rbt_fail_db(error, db, who);
+    return error->code;
+}
+
 int rbt_secure_delete_on(sqlite3 *db, int64_t *before, const char *who, rbt_error *error) {
-    sqlite3_stmt *query = rbt_prepare(db, error, who, "PRAGMA main.secure_delete");
-    *before = 1;
-    if (query && sqlite3_step(query) == SQLITE_ROW) *before = sqlite3_column_int64(query, 0);
-    if (sqlite3_finalize(query) != SQLITE_OK) rbt_fail_db(error, db, who);
-    if (*before != 1) rbt_execute(db, error, who, "PRAGMA main.secure_delete = ON");
+    int64_t now;
+    if (read_setting(db, "PRAGMA main.secure_delete", before, who, error) == SQLITE_OK &&
+        read_setting(db, "PRAGMA main.secure_delete = ON", &now, who, error) == SQLITE_OK &&
+        now != 1)
+        rbt_fail(error, SQLITE_ERROR, "%s: PRAGMA secure_delete cannot be switched on", who);
     return error->code;
 }
 
 void rbt_secure_delete_restore(sqlite3 *db, int64_t before) {
-    if (before == 1) return;
+    const char *sql = before == 0   ? "PRAGMA main.secure_delete = OFF"
+                      : before == 2 ? "PRAGMA main.secure_delete = FAST"
+                                    : NULL;
     /* should it fail for lack of memory, more is overwritten than was asked for */
-    sqlite3_exec(
-        db, before == 0 ? "PRAGMA main.secure_delete = OFF" : "PRAGMA main.secure_delete = FAST",
-        NULL, NULL, NULL);
+    if (sql) sqlite3_exec(db, sql, NULL, NULL, NULL);
 }

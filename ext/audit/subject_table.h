@@ -33,8 +33,8 @@ int rbt_subject_table_make(sqlite3 *db, const char *who, rbt_error *error);
 /* Records why a write to the table failed, in the words of someone who only wanted to encrypt. */
 int rbt_subject_write_failed(sqlite3 *db, const char *who, rbt_error *error);
 
-/* Sets main's secure_delete, so that what is freed is overwritten; *before: OUT, what it was (0, 1, or 2
-** for FAST). */
+/* Sets main's secure_delete, so that what is freed is overwritten; *before: OUT, what it was: 0, 1, 2 for
+** FAST, or -1 when that could not be read. */
 int rbt_secure_delete_on(sqlite3 *db, int64_t *before, const char *who, rbt_error *error);
 void rbt_secure_delete_restore(sqlite3 *db, int64_t before);
 
