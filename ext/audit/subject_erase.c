@@ -153,9 +153,11 @@ static void add_findings(rbt_buffer *report, const rbt_traces *traces, bool is_w
         else if (traces->database_page >= 0)
             rbt_buffer_printf(report, "; an old copy of the row is there: run VACUUM%s",
                               is_wal ? ", then PRAGMA wal_checkpoint(TRUNCATE)" : "");
+        else if (traces->wal_byte >= 0)
+            rbt_buffer_add_text(report, "; run PRAGMA wal_checkpoint(TRUNCATE)");
         else
-            rbt_buffer_add_text(report, is_wal ? "; run PRAGMA wal_checkpoint(TRUNCATE)"
-                                               : "; run PRAGMA journal_mode = DELETE");
+            rbt_buffer_add_text(report, "; run PRAGMA journal_mode = TRUNCATE, then PRAGMA "
+                                        "journal_mode = DELETE");
     }
 }
 
