@@ -327,6 +327,34 @@ def first_use(place):
         )
         db.close()
 
+        db = connect(place / "none.db")
+        db.execute("PRAGMA journal_mode = WAL").fetchall()
+        db.execute("CREATE TABLE many AS VALUES(1), (2), (3)")
+        busy = connect(place / "none.db")
+        busy.execute("PRAGMA busy_timeout = 0").fetchall()
+        db.execute("BEGIN IMMEDIATE")
+        rbt.refuses(
+            busy,
+            "SELECT subject_encrypt('new', 'x')",
+            "subject_encrypt: the subject has no key yet, and another connection is writing; try again",
+            "so it is where there is no table of keys yet",
+        )
+        db.execute("COMMIT")
+        stale = busy.execute("SELECT subject_encrypt('new', column1) FROM many WHERE column1 > 1")
+        busy.execute("BEGIN")
+        busy.execute("SELECT * FROM many").fetchone()
+        db.execute("INSERT INTO many VALUES(4)")
+        rbt.refuses(
+            busy,
+            "SELECT subject_encrypt('newer', 'x') || max(column1) FROM many",
+            "subject_encrypt: the subject has no key yet, and another connection has written since "
+            "this transaction began to read; ROLLBACK, and start it with BEGIN IMMEDIATE",
+            "in a stale snapshot, too",
+        )
+        stale.close()
+        busy.close()
+        db.close()
+
         db = connect(place / "utf16.db")
         db.execute("PRAGMA encoding = 'UTF-16'")
         db.execute("CREATE TABLE t AS SELECT subject_encrypt('Müller/1', 'grün') AS x")
@@ -432,7 +460,7 @@ def archived(place):
 
 
 def main():
-    rbt.plan(7 + 13 + 2 + 13 + 1 + 8)
+    rbt.plan(7 + 13 + 2 + 15 + 1 + 8)
     for part in (formats, rotation, at_once, first_use, hostile, archived):
         with rbt.folder() as place:
             part(place)
