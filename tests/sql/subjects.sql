@@ -331,7 +331,7 @@ SELECT count(*) FROM main.rustybt_subject_keys;
 PRAGMA integrity_check;
 -- expect: ok
 -- other
-SELECT subject_decrypt(x) || count(*) FROM t, sqlite_schema WHERE sqlite_schema.name LIKE 'rustybt_subject_keys%' AND sql IS NOT NULL;
+SELECT subject_decrypt(x) || count(*) FROM t, sqlite_schema AS s WHERE s.name LIKE 'rustybt_subject_keys%' AND s.sql IS NOT NULL;
 -- expect: x5
 -- plain
 PRAGMA integrity_check;
