@@ -15,6 +15,7 @@ SQLITE_EXTENSION_INIT1
 #include "base/error.h"
 #include "base/help.h"
 #include "base/registry.h"
+#include "crypto/config_sql.h"
 #include "crypto/credentials_sql.h"
 #include "crypto/keys.h"
 #include "crypto/keys_sql.h"
@@ -45,6 +46,7 @@ static const rbt_table own_tables[] = {
 static const rbt_capability capabilities[] = {
     {rbt_credential_functions, NULL},
     {rbt_key_functions, rbt_key_tables},
+    {rbt_config_functions, NULL},
     {rbt_audit_functions, rbt_audit_tables},
     {rbt_archive_functions, rbt_archive_tables},
     {own_functions, own_tables},

@@ -22,7 +22,7 @@ static const char expected_functions[] =
     "audit_discard/2 D, audit_leaf/2 D, audit_prune/1 D, "
     "audit_public_key/1 D, audit_public_key/2 D, "
     "audit_root/1 D, audit_root/2 D, audit_size/1 D, "
-    "audit_verify/1 D, audit_verify/2 D, audit_verify/3 D, "
+    "audit_verify/1 D, audit_verify/2 D, audit_verify/3 D, config_get/1 D, config_get/2 D, "
     "decrypt/1 D, decrypt/2 D, encrypt/1 -, encrypt/2 -, "
     "fernet_decrypt/1 D, fernet_decrypt/2 D, fernet_encrypt/1 D, "
     "key_id/0 D, key_reload/0 D, key_rotate/1 D, key_rotate/2 D, keygen/0 D, keygen/1 D, "
