@@ -170,7 +170,7 @@ SELECT audit_public_key('named');
 SELECT key_id, source FROM key_ring;
 -- expect: fe6b3e115b099239|RUSTYBT_ENCRYPTION_KEY_COMMAND
 -- test: a command that prints the signing key
--- env: RUSTYBT_SIGNING_KEY_COMMAND=sed -n "s/.*: //p" 'signing key'
+-- env: RUSTYBT_SIGNING_KEY_COMMAND=grep -sho "[^ ]*=$" 'signing key'
 -- run: echo 'seed: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=' > 'signing key'
 -- reopen
 SELECT audit_public_key('named');
