@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""config_get reads dotenv files as python-dotenv does: files of chance, made of all that dotenv.h says
-is read, give the same values."""
+"""config_get reads dotenv files as python-dotenv does: files of chance, made of all that dotenv.h
+says is read, give the same values."""
 
 import logging
 import random
@@ -21,8 +21,8 @@ def text(chance, letters):
 
 
 def quoted(chance, mark):
-    """Any text with the mark and the last backslash escaped: python-dotenv goes on to a mark in later
-    lines when a value ends with a backslash."""
+    """Any text, its marks escaped, without backslashes at its end: behind one python-dotenv goes on
+    to a mark in later lines."""
     body = text(chance, LETTERS).replace(mark, "\\" + mark)
     return mark + body.rstrip("\\") + mark + chance.choice(["", " ", " # c", "\t#'\""])
 
@@ -32,8 +32,8 @@ def assignment(chance):
     mark = chance.choice(["'", '"', "", ""])
     if mark:
         return equals + quoted(chance, mark)
-    # python-dotenv takes the # of "A= # c" for the value's beginning; here, as in a shell, it begins
-    # a comment
+    # python-dotenv takes the # of "A= # c" for the value's beginning; here, as in a shell, it
+    # begins a comment
     return equals + text(chance, LETTERS).lstrip(" \t'\"" + ("#" if equals[-1] == " " else ""))
 
 

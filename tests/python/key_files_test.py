@@ -71,8 +71,8 @@ def both(user, path, complaint, name, **variables):
 
 TOO_OPEN = ("{{file}} is root's with mode {}, expected 0640 at most; chmod 640 it, or mount the "
             "secret with such a mode")
-ANOTHERS = ("{{file}} belongs to user {} with mode {}, expected user {} with 0600 or root with 0640; "
-            "chown and chmod it")
+ANOTHERS = ("{{file}} belongs to user {} with mode {}, expected user {} with 0600 or root with "
+            "0640; chown and chmod it")
 FORBIDDEN = "cannot open '{path}': Permission denied"
 
 
