@@ -7,10 +7,10 @@
 ** modules (their code is not called), views, and virtual generated columns (they store nothing, and
 ** may call functions that this connection does not have).
 **
-** The schema may be hostile. Tables are told from their SQL in sqlite_schema: it is what SQLite goes
-** by, while the columns type and name may say anything. No SQL function and no pragma's table is used
-** that a program or a table in the file could take the place of; PRAGMA table_list would connect every
-** virtual table. One read transaction a schema lasts over the whole pass, so nothing vanishes meanwhile.
+** The schema may be hostile. Tables are told from their SQL in sqlite_schema, which is what SQLite itself
+** goes by. No SQL function and no pragma's table is used that a program or a table in the file could take
+** the place of; PRAGMA table_list would connect every virtual table. One read transaction a schema lasts
+** over the whole pass, so that nothing vanishes meanwhile.
 */
 #include "key_usage.h"
 
@@ -85,10 +85,10 @@ static sqlite3_stmt *select_wanted(usage_scan *scan, const rbt_usage_table *tabl
     return rows;
 }
 
-/* One pass over a table, or over a log's entries: a log's own messages begin with its name. */
+/* One pass over a table, or over a log's entries. */
 static int read_rows(usage_scan *scan, rbt_usage_table *table, rbt_error *error) {
     int code = SQLITE_ROW;
-    char *prefix = table->is_log ? rbt_strdup(who) : sqlite3_mprintf("%s: %s", who, table->label);
+    char *prefix = sqlite3_mprintf("%s: %s", who, table->label);
     if (prefix == NULL) return rbt_fail_nomem(error);
     sqlite3_stmt *rows = select_wanted(scan, table, prefix, error);
     while (rows && error->code == SQLITE_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
@@ -283,10 +283,16 @@ static sqlite3_stmt **hold_schemas(usage_scan *scan, rbt_error *error) {
     sqlite3_stmt **holds = rbt_calloc((count + 1) * sizeof *holds);
     if (holds == NULL) rbt_fail_nomem(error);
     for (size_t i = 0; i < count && error->code == SQLITE_OK; i++) {
-        holds[i] = rbt_prepare(db, error, who, "SELECT 1 FROM \"%w\".sqlite_schema",
-                               sqlite3_db_name(db, (int)i));
+        const char *schema = sqlite3_db_name(db, (int)i);
+        char *prefix = sqlite3_mprintf("%s: %s", who, schema);
+        if (prefix == NULL) {
+            rbt_fail_nomem(error);
+            break;
+        }
+        holds[i] = rbt_prepare(db, error, prefix, "SELECT 1 FROM \"%w\".sqlite_schema", schema);
         int code = holds[i] ? sqlite3_step(holds[i]) : SQLITE_DONE;
-        if (code != SQLITE_ROW && code != SQLITE_DONE) rbt_fail_db(error, db, who);
+        if (code != SQLITE_ROW && code != SQLITE_DONE) rbt_fail_db(error, db, prefix);
+        rbt_free(prefix);
     }
     return holds;
 }
