@@ -18,6 +18,7 @@ SQLITE_EXTENSION_INIT1
 #include "crypto/credentials_sql.h"
 #include "crypto/keys.h"
 #include "crypto/keys_sql.h"
+#include "crypto/recovery_sql.h"
 
 enum { OLDEST_SQLITE = 3040000 };
 
@@ -45,6 +46,7 @@ static const rbt_table own_tables[] = {
 static const rbt_capability capabilities[] = {
     {rbt_credential_functions, NULL},
     {rbt_key_functions, rbt_key_tables},
+    {rbt_recovery_functions, NULL},
     {rbt_audit_functions, rbt_audit_tables},
     {rbt_archive_functions, rbt_archive_tables},
     {own_functions, own_tables},
