@@ -311,19 +311,34 @@ bool rbt_backup_read(rbt_buffer *bytes, rbt_backup_form *form, char why[RBT_BACK
 
 /* --------------------------------------------------------------------------------------- opening */
 
-/* Why a backup does not open, from which of its parts fit the key. */
-static int refuse_unlock(const uint8_t *backup, bool commitment_fits, bool ciphertext_fits,
-                         const char *who, rbt_error *error) {
-    if (commitment_fits)
-        return rbt_fail(error, SQLITE_ERROR,
-                        "%s: the passphrase is right, but the backup is mistyped or damaged after "
-                        "its first %d characters",
-                        who, OPEN_LETTERS);
-    if (ciphertext_fits)
-        return rbt_fail(error, SQLITE_ERROR,
-                        "%s: the passphrase is right, but the backup is mistyped or damaged in its "
-                        "characters %d to %d",
-                        who, CHECKED_LETTERS, OPEN_LETTERS);
+/* How the parts of a backup fit a key. */
+typedef struct fit {
+    bool commitment, ciphertext;
+    bool key; /* enough of the commitment fits that the key is right, whatever was damaged */
+} fit;
+
+/* A wrong key agrees with that many of the 32 bytes by chance once in 10^12 times. */
+enum { COMMITMENT_AGREES = 8 };
+
+static bool key_fits(const uint8_t derived[COMMITMENT_SIZE], const uint8_t *commitment) {
+    int equal = 0;
+    for (size_t i = 0; i < COMMITMENT_SIZE; i++)
+        equal += derived[i] == commitment[i];
+    return equal >= COMMITMENT_AGREES;
+}
+
+static int refuse_unlock(const uint8_t *backup, const fit *fits, const char *who,
+                         rbt_error *error) {
+    static const char right[] = "the passphrase is right, but the backup is mistyped or damaged";
+    if (fits->commitment)
+        return rbt_fail(error, SQLITE_ERROR, "%s: %s after its first %d characters", who, right,
+                        OPEN_LETTERS);
+    if (fits->ciphertext)
+        return rbt_fail(error, SQLITE_ERROR, "%s: %s in its characters %d to %d", who, right,
+                        CHECKED_LETTERS, OPEN_LETTERS);
+    if (fits->key)
+        return rbt_fail(error, SQLITE_ERROR, "%s: %s both before and after its character %d", who,
+                        right, OPEN_LETTERS);
     if (!check_holds(backup)) {
         char why[RBT_BACKUP_WHY_SIZE];
         explain_check(why);
@@ -344,15 +359,16 @@ int rbt_backup_unlock(rbt_buffer *contents, const rbt_buffer *bytes,
     if (!rbt_buffer_reserve(contents, opened_length)) return rbt_fail_nomem(error);
     uint8_t *out = contents->data + contents->length;
     derive_message_key(derived, key, backup);
-    bool commitment_fits =
-        crypto_verify_32(derived + MESSAGE_KEY_SIZE, backup + COMMITMENT_AT) == 0;
-    bool ciphertext_fits = crypto_aead_xchacha20poly1305_ietf_decrypt(
-                               out, NULL, NULL, backup + SEALED_AT, sealed_length, NULL, 0,
-                               backup + NONCE_AT, derived) == 0;
+    const uint8_t *commitment = derived + MESSAGE_KEY_SIZE;
+    fit fits = {.commitment = crypto_verify_32(commitment, backup + COMMITMENT_AT) == 0};
+    fits.key = key_fits(commitment, backup + COMMITMENT_AT);
+    fits.ciphertext = crypto_aead_xchacha20poly1305_ietf_decrypt(
+                          out, NULL, NULL, backup + SEALED_AT, sealed_length, NULL, 0,
+                          backup + NONCE_AT, derived) == 0;
     rbt_wipe(derived, sizeof derived);
-    if (!commitment_fits || !ciphertext_fits) {
+    if (!fits.commitment || !fits.ciphertext) {
         rbt_wipe(out, opened_length);
-        return refuse_unlock(backup, commitment_fits, ciphertext_fits, who, error);
+        return refuse_unlock(backup, &fits, who, error);
     }
     if (out[0] != RBT_VALUE_TEXT) {
         int type = out[0];
