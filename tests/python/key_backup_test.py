@@ -3,6 +3,7 @@
 is written, so each derivation takes a second or two; at the lowest where Python wrote."""
 
 import base64
+import json
 import os
 
 import backup_format
@@ -67,6 +68,17 @@ def restored_file_is_read(restored):
 
 
 def made_elsewhere():
+    golden = json.loads((rbt.GOLDEN / "key-backup-v1.json").read_text())
+    rbt.equal(
+        backup_format.seal(
+            golden["passphrase"].encode(),
+            golden["contents"].encode(),
+            1700000000,
+            bytes(range(0x40, 0x60)),
+        ),
+        golden["backups"][0],
+        "the stored backup, which backup_test.c makes too, is the independent implementation's",
+    )
     db = rbt.connect()
     restore = "SELECT key_restore(?, ?)"
     contents = RING.encode()
@@ -100,7 +112,7 @@ def made_elsewhere():
 
 
 def main():
-    rbt.plan(10)
+    rbt.plan(11)
     restored_file_is_read(made_by_the_extension())
     made_elsewhere()
     rbt.done()
