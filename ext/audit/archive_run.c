@@ -427,6 +427,7 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
                         "%s: a segment is signed, and there is no key; set RUSTYBT_SIGNING_KEY or "
                         "RUSTYBT_ENCRYPTION_KEY",
                         who);
+    rbt_keys_retain(keys); /* what runs meanwhile may read them anew */
     rbt_log_directory(&path, log, directory);
     j = rbt_calloc(sizeof *j);
     char *opened = rbt_buffer_take(&path);
@@ -444,5 +445,6 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
     if (j) rbt_free(j->file);
     rbt_free(j);
     rbt_free(opened);
+    rbt_keys_free((rbt_keys *)keys);
     return error->code;
 }

@@ -11,7 +11,7 @@
 #include "../base/bytes.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
-#include "../crypto/keys.h"
+#include "../crypto/key_reload.h"
 #include "events.h"
 #include "genesis.h"
 #include "log_seal.h"
@@ -118,9 +118,9 @@ int rbt_seal_check(rbt_log *log, rbt_seal_result *result, char key_id[17], rbt_e
     rbt_log_meta_bytes(log, "seal", &stored, &found, error);
     if (error->code == SQLITE_OK && found && stored.length == RBT_SEAL_SIZE) {
         rbt_hex_encode(key_id, stored.data, RBT_KEY_ID_SIZE);
-        const rbt_keys *keys = rbt_connection_keys(log->logs->connection, log->name, error);
-        const rbt_ring_key *key = keys ? rbt_keys_find(keys, stored.data) : NULL;
-        if (keys && !key) *result = RBT_SEAL_NO_KEY;
+        const rbt_ring_key *key =
+            rbt_connection_find_key(log->logs->connection, stored.data, log->name, error);
+        if (!key) *result = RBT_SEAL_NO_KEY;
         if (key) {
             rbt_seal_compute(expected, key, log->log_id, &log->frontier);
             *result = sodium_memcmp(expected, stored.data, RBT_SEAL_SIZE) == 0 ? RBT_SEAL_HOLDS

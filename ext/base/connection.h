@@ -8,6 +8,9 @@
 
 #include "sqlite.h"
 #include <stdbool.h>
+#include <stdint.h>
+
+enum { RBT_RETIRED_KEYS = 4 };
 
 struct rbt_keys;
 struct rbt_logs;
@@ -19,7 +22,11 @@ typedef struct rbt_connection {
     bool loaded;           /* rustybt.c: everything was registered */
     struct rbt_keys *keys; /* crypto/keys.h: NULL until first use */
     void (*free_keys)(struct rbt_keys *keys);
-    struct rbt_logs *logs; /* audit/log_state.h: NULL until first use */
+    struct rbt_keys
+        *retired_keys[RBT_RETIRED_KEYS]; /* crypto/key_reload.h: replaced, perhaps in use */
+    int retired_key_count;
+    int64_t keys_reread_us; /* when an unknown key id last made them be read anew */
+    struct rbt_logs *logs;  /* audit/log_state.h: NULL until first use */
     void (*free_logs)(struct rbt_logs *logs);
     const struct rbt_segment_store *segments; /* audit/segment_store.h: set by rustybt.c */
 } rbt_connection;

@@ -11,6 +11,7 @@
 #include "../base/sql_util.h"
 #include "envelope.h"
 #include "fernet.h"
+#include "key_reload.h"
 #include "token_info.h"
 
 int rbt_place_argument(rbt_place *place, int argument_count, sqlite3_value **arguments, int index,
@@ -145,7 +146,7 @@ static void decrypt_function(sqlite3_context *context, int argument_count,
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
     if (rbt_bytes_argument(&token, &length, arguments[0], "token", who, &error) != SQLITE_OK)
         goto cleanup;
-    keys = rbt_connection_ring(rbt_connection_of(context), who, &error);
+    keys = rbt_connection_ring_for(rbt_connection_of(context), token, length, who, &error);
     if (keys == NULL) goto cleanup;
     if (rbt_token_open(&opened, keys, token, length, place, who, &error) == SQLITE_OK)
         give_value(context, &opened);

@@ -245,7 +245,7 @@ rbt_keys *rbt_keys_parse(const char *ring, const char *signing, const char *who,
 
 void rbt_keys_free(rbt_keys *keys) {
     bool last;
-    if (keys == NULL) return;
+    if (keys == NULL || keys == &no_keys) return;
     pthread_mutex_lock(&shared_mutex);
     last = --keys->references == 0;
     for (rbt_keys **link = &shared_keys; last && *link; link = &(*link)->next) {
@@ -282,31 +282,40 @@ static rbt_keys *shared_from(const key_texts *texts, const char *who, rbt_error 
     return keys;
 }
 
-const rbt_keys *rbt_connection_keys(rbt_connection *connection, const char *who, rbt_error *error) {
+rbt_keys *rbt_keys_read(const char *who, rbt_error *error) {
     rbt_key_text ring = {0}, signing = {0};
-    const rbt_keys *result = NULL;
+    rbt_keys *result = NULL;
 
-    if (connection->keys) return connection->keys;
     if (rbt_key_source_read(&ring, RBT_PURPOSE_ENCRYPTION, who, error) != SQLITE_OK) goto cleanup;
     if (rbt_key_source_read(&signing, RBT_PURPOSE_SIGNING, who, error) != SQLITE_OK) goto cleanup;
-    if (ring.source == NULL && signing.source == NULL) {
-        result = &no_keys;
-        goto cleanup;
-    }
+    if (ring.source == NULL && signing.source == NULL) goto cleanup;
 
     key_texts texts;
     texts.ring = ring.source ? rbt_buffer_text(&ring.text) : NULL;
     texts.ring_source = ring.source ? ring.source : no_keys.source;
     texts.signing = signing.source ? rbt_buffer_text(&signing.text) : NULL;
     texts.signing_source = signing.source;
-    connection->keys = shared_from(&texts, who, error);
-    connection->free_keys = rbt_keys_free;
-    result = connection->keys;
+    result = shared_from(&texts, who, error);
 
 cleanup:
     rbt_key_text_free(&ring);
     rbt_key_text_free(&signing);
     return result;
+}
+
+const rbt_keys *rbt_connection_keys(rbt_connection *connection, const char *who, rbt_error *error) {
+    if (connection->keys) return connection->keys;
+    connection->keys = rbt_keys_read(who, error);
+    connection->free_keys = rbt_keys_free;
+    if (connection->keys == NULL && error->code == SQLITE_OK) return &no_keys;
+    return connection->keys;
+}
+
+void rbt_keys_retain(const rbt_keys *keys) {
+    if (keys == &no_keys) return;
+    pthread_mutex_lock(&shared_mutex);
+    ((rbt_keys *)keys)->references++;
+    pthread_mutex_unlock(&shared_mutex);
 }
 
 const rbt_keys *rbt_connection_ring(rbt_connection *connection, const char *who, rbt_error *error) {

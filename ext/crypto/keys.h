@@ -3,7 +3,7 @@
 ** guarded, locked memory until the last connection that uses them closes.
 **
 ** Connections whose environment says the same share one rbt_keys (reference-counted, behind a mutex);
-** a connection keeps what it read first.
+** a connection keeps what it read first until key_reload.h reads anew.
 */
 #ifndef RBT_CRYPTO_KEYS_H
 #define RBT_CRYPTO_KEYS_H
@@ -57,7 +57,12 @@ const rbt_signing_key *rbt_keys_signing(const rbt_keys *keys);
 /* Parses "key[,key…]" into keys from any text, without touching the environment; signing may be NULL.
 ** The tests' and rbt_connection_keys' way in. NULL on failure. Free with rbt_keys_free. */
 rbt_keys *rbt_keys_parse(const char *ring, const char *signing, const char *who, rbt_error *error);
-void rbt_keys_free(rbt_keys *keys); /* drops one reference; wipes with the last */
+void rbt_keys_free(rbt_keys *keys);         /* drops one reference; wipes with the last */
+void rbt_keys_retain(const rbt_keys *keys); /* one more: for what outlives the call it began in */
+
+/* Reads the environment and its sources now. One reference; NULL on failure, and without an error
+** when no key is named at all. */
+rbt_keys *rbt_keys_read(const char *who, rbt_error *error);
 
 /* sodium_init, once, thread-safe; false if it fails. Called by the entry point. */
 bool rbt_crypto_init(void);

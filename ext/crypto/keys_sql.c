@@ -9,6 +9,7 @@
 #include "../base/sql_util.h"
 #include "credentials_sql.h"
 #include "envelope.h"
+#include "key_reload.h"
 #include "token.h"
 #include <sodium.h>
 
@@ -58,6 +59,33 @@ static void key_id_function(sqlite3_context *context, int argument_count,
     rbt_buffer_free(&text);
 }
 
+/* key_reload(): reads the keys' sources anew; one line that says what is in use now. */
+static void key_reload_function(sqlite3_context *context, int argument_count,
+                                sqlite3_value **arguments) {
+    rbt_connection *connection = rbt_connection_of(context);
+    rbt_error error = {0};
+    rbt_buffer text = {0};
+
+    (void)argument_count, (void)arguments;
+    if (rbt_connection_reload(connection, "key_reload", &error) != SQLITE_OK) {
+        rbt_result_error(context, &error);
+        return;
+    }
+    const rbt_keys *keys = connection->keys;
+    size_t count = rbt_keys_count(keys);
+    if (count > 0) {
+        rbt_buffer_printf(&text, "%lld %s from %s, primary ", (long long)count,
+                          count == 1 ? "key" : "keys", rbt_keys_source(keys));
+        rbt_buffer_add_hex(&text, rbt_keys_at(keys, 0)->id, RBT_KEY_ID_SIZE);
+    } else {
+        rbt_buffer_add_text(&text, "no encryption key");
+    }
+    rbt_buffer_add_text(&text, rbt_keys_signing(keys)->shared ? "; its subkey signs"
+                                                              : "; a key of its own signs");
+    rbt_result_text(context, &text);
+    rbt_buffer_free(&text);
+}
+
 /* The rotated token of an opened one, as the function's result. */
 static int give_rotated(sqlite3_context *context, sqlite3_value *token, const rbt_opened *opened,
                         const rbt_keys *keys, rbt_place place, rbt_error *error) {
@@ -103,7 +131,7 @@ static void key_rotate_function(sqlite3_context *context, int argument_count,
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
     if (rbt_bytes_argument(&token, &length, arguments[0], "token", who, &error) != SQLITE_OK)
         goto cleanup;
-    keys = rbt_connection_ring(rbt_connection_of(context), who, &error);
+    keys = rbt_connection_ring_for(rbt_connection_of(context), token, length, who, &error);
     if (keys == NULL) goto cleanup;
     if (rbt_token_open(&opened, keys, token, length, place, who, &error) != SQLITE_OK) goto cleanup;
     (void)give_rotated(context, arguments[0], &opened, keys, place, &error); /* error tells */
@@ -122,7 +150,7 @@ typedef struct key_ring_table {
 
 typedef struct key_ring_cursor {
     sqlite3_vtab_cursor base; /* must be first */
-    const rbt_keys *keys;     /* the connection's */
+    const rbt_keys *keys;     /* retained: key_reload may replace the connection's meanwhile */
     size_t index;             /* from 0; the column position counts from 1, as error messages do */
 } key_ring_cursor;
 
@@ -162,7 +190,9 @@ static int ring_open(sqlite3_vtab *table, sqlite3_vtab_cursor **out) {
     return SQLITE_OK;
 }
 
-static int ring_close(sqlite3_vtab_cursor *cursor) {
+static int ring_close(sqlite3_vtab_cursor *base) {
+    key_ring_cursor *cursor = (key_ring_cursor *)base;
+    rbt_keys_free((rbt_keys *)cursor->keys);
     rbt_free(cursor);
     return SQLITE_OK;
 }
@@ -176,8 +206,11 @@ static int ring_filter(sqlite3_vtab_cursor *base, int number, const char *text, 
 
     (void)number, (void)text, (void)argument_count, (void)arguments;
     cursor->index = 0;
+    rbt_keys_free((rbt_keys *)cursor->keys);
     cursor->keys = rbt_connection_ring(table->connection, "key_ring", &error);
-    return cursor->keys ? SQLITE_OK : rbt_vtab_error(&table->base, &error);
+    if (cursor->keys == NULL) return rbt_vtab_error(&table->base, &error);
+    rbt_keys_retain(cursor->keys);
+    return SQLITE_OK;
 }
 
 static int ring_next(sqlite3_vtab_cursor *base) {
@@ -243,6 +276,9 @@ const rbt_function rbt_key_functions[] = {
      "SELECT keygen()"},
     {"key_id", 0, 0, RBT_DIRECT, key_id_function, "key_id()", "encryption",
      "16 hex digits that name the primary key", "SELECT key_id()"},
+    {"key_reload", 0, 0, RBT_DIRECT, key_reload_function, "key_reload()", "encryption",
+     "reads the keys anew from their sources: after a rotation, in a program that goes on running",
+     "SELECT key_reload()"},
     {"key_rotate", 1, 2, RBT_DIRECT, key_rotate_function, "key_rotate(token[, context])",
      "encryption", "the same token under the primary key; one that is there already is unchanged",
      "SELECT key_rotate(encrypt('hunter2'))"},
