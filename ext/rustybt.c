@@ -20,6 +20,7 @@ SQLITE_EXTENSION_INIT1
 #include "crypto/keys.h"
 #include "crypto/keys_sql.h"
 #include "crypto/lookup_sql.h"
+#include "crypto/recovery_sql.h"
 
 enum { OLDEST_SQLITE = 3040000 };
 
@@ -49,6 +50,7 @@ static const rbt_capability capabilities[] = {
     {rbt_lookup_functions, NULL},
     {rbt_key_functions, rbt_key_tables},
     {NULL, rbt_key_usage_tables},
+    {rbt_recovery_functions, NULL},
     {rbt_audit_functions, rbt_audit_tables},
     {rbt_archive_functions, rbt_archive_tables},
     {own_functions, own_tables},
