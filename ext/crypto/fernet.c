@@ -52,6 +52,18 @@ bool rbt_fernet_authentic(const uint8_t *raw, size_t length, const uint8_t sign_
     return equal;
 }
 
+_Static_assert(sizeof(struct aes128_ctx) == RBT_FERNET_SCHEDULE, "a schedule is nettle's context");
+
+void rbt_fernet_schedule_make(rbt_fernet_schedule *schedule, const uint8_t encrypt_key[16]) {
+    struct aes128_ctx aes;
+    aes128_set_encrypt_key(&aes, encrypt_key);
+    memcpy(schedule->encrypt, &aes, sizeof aes);
+    aes128_set_decrypt_key(&aes, encrypt_key);
+    memcpy(schedule->decrypt, &aes, sizeof aes);
+    rbt_wipe(&aes, sizeof aes);
+    rbt_wipe_stack();
+}
+
 /* PKCS#7 on the last block, without a branch on how it fails. The token is authentic by now, so there is
 ** hardly anyone to learn from it; but then nobody has to think that through again. */
 static bool padding_sound(const uint8_t block[RBT_FERNET_BLOCK]) {
@@ -65,14 +77,14 @@ static bool padding_sound(const uint8_t block[RBT_FERNET_BLOCK]) {
 }
 
 bool rbt_fernet_decrypt(uint8_t *out, size_t *plaintext_length, const uint8_t *raw, size_t length,
-                        const uint8_t encrypt_key[16]) {
+                        const rbt_fernet_schedule *schedule) {
     size_t padded = length - RBT_FERNET_OVERHEAD;
     struct aes128_ctx aes;
     uint8_t iv[16];
 
     *plaintext_length = 0;
     memcpy(iv, raw + IV_AT, sizeof iv);
-    aes128_set_decrypt_key(&aes, encrypt_key);
+    memcpy(&aes, schedule->decrypt, sizeof aes);
     cbc_decrypt(&aes, (nettle_cipher_func *)aes128_decrypt, RBT_FERNET_BLOCK, iv, padded, out,
                 raw + RBT_FERNET_HEADER);
     rbt_wipe(&aes, sizeof aes);
@@ -89,7 +101,7 @@ bool rbt_fernet_decrypt(uint8_t *out, size_t *plaintext_length, const uint8_t *r
 }
 
 bool rbt_fernet_seal(rbt_buffer *out, uint64_t seconds, const uint8_t iv[16],
-                     const uint8_t sign_key[16], const uint8_t encrypt_key[16],
+                     const uint8_t sign_key[16], const rbt_fernet_schedule *schedule,
                      const uint8_t *plaintext, size_t plaintext_length) {
     uint8_t padding = (uint8_t)(RBT_FERNET_BLOCK - plaintext_length % RBT_FERNET_BLOCK);
     size_t padded = plaintext_length + padding;
@@ -109,7 +121,7 @@ bool rbt_fernet_seal(rbt_buffer *out, uint64_t seconds, const uint8_t iv[16],
     memset(raw + RBT_FERNET_HEADER + plaintext_length, padding, padding);
 
     memcpy(chain, iv, sizeof chain);
-    aes128_set_encrypt_key(&aes, encrypt_key);
+    memcpy(&aes, schedule->encrypt, sizeof aes);
     cbc_encrypt(&aes, (nettle_cipher_func *)aes128_encrypt, RBT_FERNET_BLOCK, chain, padded,
                 raw + RBT_FERNET_HEADER, raw + RBT_FERNET_HEADER);
     rbt_wipe(&aes, sizeof aes);

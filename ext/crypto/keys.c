@@ -120,6 +120,7 @@ static bool derive_ring_key(rbt_ring_key *key, const uint8_t master[MASTER_SIZE]
     memcpy(key->id, id, RBT_KEY_ID_SIZE);
     memcpy(key->fernet_sign, master, sizeof key->fernet_sign);
     memcpy(key->fernet_encrypt, master + sizeof key->fernet_sign, sizeof key->fernet_encrypt);
+    rbt_fernet_schedule_make(&key->fernet_schedule, key->fernet_encrypt);
     rbt_wipe(seed, sizeof seed);
     rbt_wipe_stack();
     return derived;

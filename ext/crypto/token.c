@@ -96,7 +96,7 @@ int rbt_token_open_fernet(rbt_opened *opened, const rbt_keys *keys, const uint8_
         goto cleanup;
     }
     if (!rbt_fernet_decrypt(opened->value, &opened->length, raw.data, raw.length,
-                            key->fernet_encrypt)) {
+                            &key->fernet_schedule)) {
         rbt_opened_free(opened);
         code = refuse(who, error);
         goto cleanup;
@@ -171,7 +171,7 @@ int rbt_token_seal_fernet(rbt_buffer *out, const rbt_keys *keys, uint64_t second
     uint8_t iv[16];
 
     hedged_iv(iv, key->nonc, seconds, plaintext, plaintext_length);
-    if (!rbt_fernet_seal(out, seconds, iv, key->fernet_sign, key->fernet_encrypt, plaintext,
+    if (!rbt_fernet_seal(out, seconds, iv, key->fernet_sign, &key->fernet_schedule, plaintext,
                          plaintext_length))
         return rbt_fail_nomem(error);
     return SQLITE_OK;

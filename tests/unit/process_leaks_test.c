@@ -66,7 +66,7 @@ static void open_envelope(void *length_of_place) {
 
 static void seal_fernet(void *argument) {
     (void)argument;
-    (void)rbt_fernet_seal(&token, NOW, iv, key->fernet_sign, key->fernet_encrypt,
+    (void)rbt_fernet_seal(&token, NOW, iv, key->fernet_sign, &key->fernet_schedule,
                           (const uint8_t *)text, TEXT);
 }
 
@@ -78,7 +78,7 @@ static void authenticate_fernet(void *argument) {
 static void decrypt_fernet(void *argument) {
     size_t length;
     (void)argument;
-    (void)rbt_fernet_decrypt(opened, &length, raw.data, raw.length, key->fernet_encrypt);
+    (void)rbt_fernet_decrypt(opened, &length, raw.data, raw.length, &key->fernet_schedule);
 }
 
 static void parse_keys(void *argument) {

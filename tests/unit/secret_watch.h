@@ -72,6 +72,7 @@ static inline void watch_ring_key(const rbt_ring_key *key) {
     uint8_t pad[sizeof key->fernet_sign];
     watch("a Fernet signing key", key->fernet_sign, sizeof key->fernet_sign);
     watch("a Fernet encryption key", key->fernet_encrypt, sizeof key->fernet_encrypt);
+    watch("AES round keys", &key->fernet_schedule, sizeof key->fernet_schedule);
     watch("subkey rbt_aead", key->aead, sizeof key->aead);
     watch("subkey rbt_bidx", key->bidx, sizeof key->bidx);
     watch("subkey rbt_subj", key->subj, sizeof key->subj);
