@@ -51,15 +51,8 @@ int rbt_bytes_argument(const uint8_t **bytes, size_t *length, sqlite3_value *val
     return SQLITE_OK;
 }
 
-/* A value as the envelope holds it: type and bytes; numbers are stored in number. */
-typedef struct plain_value {
-    uint8_t type;
-    const uint8_t *bytes;
-    size_t length;
-    uint8_t number[8];
-} plain_value;
-
-static int read_value(plain_value *plain, sqlite3_value *value, const char *who, rbt_error *error) {
+int rbt_value_argument(rbt_plain_value *plain, sqlite3_value *value, const char *who,
+                       rbt_error *error) {
     switch (sqlite3_value_type(value)) {
     case SQLITE_INTEGER:
         plain->type = RBT_VALUE_INTEGER;
@@ -114,7 +107,7 @@ static void encrypt_function(sqlite3_context *context, int argument_count,
     const char *who = "encrypt";
     rbt_error error = {0};
     rbt_place place;
-    plain_value plain;
+    rbt_plain_value plain;
     const rbt_keys *keys;
     uint8_t *token = NULL;
 
@@ -123,7 +116,7 @@ static void encrypt_function(sqlite3_context *context, int argument_count,
         return;
     }
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
-    if (read_value(&plain, arguments[0], who, &error) != SQLITE_OK) goto cleanup;
+    if (rbt_value_argument(&plain, arguments[0], who, &error) != SQLITE_OK) goto cleanup;
     keys = rbt_connection_ring(rbt_connection_of(context), who, &error);
     if (keys == NULL) goto cleanup;
     if (rbt_token_seal(&token, keys, place, plain.type, plain.bytes, plain.length, &error) ==
