@@ -11,6 +11,7 @@
 #include "secret_watch.h"
 #include "tap.h"
 
+#include "crypto/backup.h"
 #include <malloc.h>
 #include <sys/stat.h>
 
@@ -168,6 +169,7 @@ static void test_statements(void) {
         "SELECT decrypt(c, 'a/b'), decrypt(e) = ?1, length(decrypt(b)) FROM k",
         "SELECT fernet_encrypt(?1), fernet_encrypt(?2)",
         "SELECT fernet_decrypt(f), fernet_decrypt(f, 60), decrypt(f), decrypt(g) FROM k",
+        "SELECT blind_index(?1, 'c'), blind_index(?2, 'c', key_id()) FROM k",
         "SELECT key_rotate(e), key_rotate(c, 'a/b'), key_rotate(f), key_rotate(g) FROM k",
         "SELECT encrypt(decrypt(f), 'a/b'), encrypt(decrypt(b)) FROM k",
         "INSERT INTO k(e) SELECT encrypt(?1) UNION ALL SELECT encrypt(?2)",
@@ -216,6 +218,37 @@ static void test_keygen(void) {
     sqlite3_close(db);
 }
 
+/* Argon2id is slow by intent: once, at the least cost that a backup may have. */
+static void test_backup(void) {
+    static const rbt_backup_cost cost = {RBT_BACKUP_PASSES_MINIMUM, RBT_BACKUP_MEMORY_KIB_MINIMUM};
+    static const uint8_t random[RBT_BACKUP_RANDOM_SIZE];
+    rbt_error error = {0};
+    rbt_buffer contents = {.secret = true}, backup = {0};
+    sqlite3 *db = open_database();
+    sqlite3_stmt *statement = NULL;
+    rbt_keys *keys = rbt_keys_parse(new_key, signing_key, "test", &error);
+
+    rbt_backup_add_contents(&contents, keys);
+    is_int(rbt_backup_seal(&backup, &cost, random, 0, (const uint8_t *)text, 64, contents.data,
+                           contents.length, "test", &error),
+           SQLITE_OK, "a backup is made");
+    rbt_buffer_free(&contents);
+    rbt_keys_free(keys);
+    ok(leaked_nothing(), "and nothing leaks");
+    sqlite3_prepare_v2(db, "SELECT key_restore(?2, ?1)", -1, &statement, NULL);
+    sqlite3_bind_text(statement, 1, text, 64, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, (char *)backup.data, (int)backup.length, SQLITE_STATIC);
+    is_int(read_all(statement), SQLITE_DONE, "it gives back the keys");
+    sqlite3_reset(statement);
+    ok(leaked_nothing(), "and nothing leaks");
+    sqlite3_bind_text(statement, 1, text, 63, SQLITE_STATIC);
+    is_int(read_all(statement), SQLITE_ERROR, "another passphrase does not open it");
+    sqlite3_finalize(statement);
+    ok(leaked_nothing(), "and nothing leaks");
+    sqlite3_close(db);
+    rbt_buffer_free(&backup);
+}
+
 /* Reads keys from a file of the given contents; the first allocation to fail moves on by one. */
 static int read_keys(int want) {
     int code, clean = 1;
@@ -261,7 +294,7 @@ static void test_key_files(void) {
 }
 
 int main(void) {
-    plan(4 + 2 + 14 + 2 + 2 + 8);
+    plan(4 + 2 + 15 + 2 + 2 + 6 + 8);
     setvbuf(stdout, NULL, _IONBF, 0); /* a buffer that is given back is no concern of this test */
     if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory) != SQLITE_OK) return 1;
     sqlite3_mem_methods watched = real_memory;
@@ -284,6 +317,7 @@ int main(void) {
     test_controls();
     test_statements();
     test_keygen();
+    test_backup();
     test_key_files();
     unlink(key_path);
     unlink(signing_path);

@@ -15,6 +15,8 @@
 #include "audit/log_seal.h"
 #include "base/base64.h"
 #include "base/bytes.h"
+#include "crypto/backup.h"
+#include "crypto/blind_index.h"
 #include "crypto/envelope.h"
 #include "crypto/fernet.h"
 #include "crypto/sign.h"
@@ -34,7 +36,7 @@ static rbt_keys *keys;
 static const rbt_ring_key *key;
 static uint8_t nonce[24], random_bytes[32], header[20], signed_seal[RBT_SEAL_SIZE], iv[16];
 static uint8_t envelope[64 + RBT_ENVELOPE_OVERHEAD], opened[128];
-static rbt_buffer token, raw;
+static rbt_buffer token, raw, backup;
 static const uint8_t *const place = (const uint8_t *)"a/b";
 enum { PLACE = 3, TEXT = 64, NOW = 1700000000 };
 
@@ -104,6 +106,33 @@ static void sign_note(void *argument) {
     rbt_buffer_free(&note);
 }
 
+static void index_value(void *argument) {
+    uint8_t index[RBT_BLIND_INDEX_SIZE];
+    (void)argument;
+    rbt_blind_index(index, key, place, PLACE, RBT_VALUE_TEXT, (const uint8_t *)text, TEXT);
+}
+
+/* A backup at the least cost, of a text in place of the keys; the key's text is the passphrase. */
+static void make_backup(void *argument) {
+    static const rbt_backup_cost cost = {RBT_BACKUP_PASSES_MINIMUM, RBT_BACKUP_MEMORY_KIB_MINIMUM};
+    static const uint8_t random[RBT_BACKUP_RANDOM_SIZE];
+    rbt_error error = {0};
+    (void)argument;
+    if (rbt_backup_seal(&backup, &cost, random, 0, (const uint8_t *)old_key, 44,
+                        (const uint8_t *)text, TEXT, "test", &error) != SQLITE_OK)
+        printf("# no backup\n");
+}
+
+static void open_backup(void *argument) {
+    rbt_error error = {0};
+    rbt_buffer contents = {.secret = true};
+    (void)argument;
+    if (rbt_backup_open(&contents, backup.data, backup.length, (const uint8_t *)old_key, 44, "test",
+                        &error) != SQLITE_OK)
+        printf("# the backup does not open\n");
+    rbt_buffer_free(&contents);
+}
+
 /* The keys that the envelope's own work derives: watched from here on. */
 static void watch_message_key(void) {
     crypto_generichash_state hash;
@@ -148,7 +177,11 @@ static void test_functions(void) {
     ok(watch_on_stack(parse_keys, NULL, "parsing") == 0, "nor deriving a ring from its keys");
     ok(watch_on_stack(seal_log, NULL, "the seal") == 0, "nor sealing a log");
     ok(watch_on_stack(sign_note, NULL, "signing") == 0, "nor signing a note");
+    ok(watch_on_stack(index_value, NULL, "the index") == 0, "nor making a blind index");
+    ok(watch_on_stack(make_backup, NULL, "the backup") == 0, "nor making a key backup");
+    ok(watch_on_stack(open_backup, NULL, "the backup") == 0, "nor opening one");
     sodium_memzero(opened, sizeof opened);
+    rbt_buffer_free(&backup);
     rbt_buffer_free(&token);
     rbt_buffer_free(&raw);
     rbt_keys_free(keys);
@@ -182,6 +215,7 @@ static void test_statements(sqlite3 *db) {
         "SELECT decrypt(c) FROM k",
         "SELECT decrypt(f) FROM k",
         "SELECT fernet_decrypt(f, 60) FROM k",
+        "SELECT blind_index(?1, 'c')",
         "SELECT key_reload()", /* finds a new key in front */
         "SELECT key_rotate(e) FROM k",
         "SELECT key_rotate(f) FROM k",
@@ -190,7 +224,7 @@ static void test_statements(sqlite3 *db) {
         "SELECT max(detail) FROM audit_verify('log')",
         "SELECT audit_public_key('log')",
     };
-    enum { STATEMENTS = sizeof statements / sizeof statements[0], RELOAD = 10 };
+    enum { STATEMENTS = sizeof statements / sizeof statements[0], RELOAD = 11 };
     for (int i = 0; i < STATEMENTS; i++) {
         sqlite3_stmt *statement = NULL;
         if (sqlite3_prepare_v2(db, statements[i], -1, &statement, NULL) != SQLITE_OK)
@@ -362,7 +396,7 @@ int main(int count, char **arguments) {
         setenv("LD_BIND_NOW", "1", 1);
         execv(arguments[0], arguments);
     }
-    plan(12 + 2 + 17 + 2 + 6);
+    plan(15 + 2 + 18 + 2 + 6);
     setvbuf(stdout, NULL, _IONBF, 0);
     if (!rbt_crypto_init() || mkdtemp(folder) == NULL) return 1;
     snprintf(key_path, sizeof key_path, "%s/keys", folder);
