@@ -26,6 +26,8 @@ int main(void) {
 #include "base/base64.h"
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "crypto/backup.h"
+#include "crypto/blind_index.h"
 #include "crypto/envelope.h"
 #include "crypto/fernet.h"
 #include "crypto/keys.h"
@@ -274,6 +276,49 @@ static void test_seal(void) {
     rbt_buffer_free(&note);
 }
 
+/* What Argon2id makes of the passphrase is the secret here; Argon2id itself looks up memory by what it
+** has computed from the passphrase in its later passes, which is its design (RFC 9106). */
+static void test_backup(void) {
+    static const rbt_backup_cost cost = {RBT_BACKUP_PASSES_MINIMUM, RBT_BACKUP_MEMORY_KIB_MINIMUM};
+    static const uint8_t random[RBT_BACKUP_RANDOM_SIZE],
+        passphrase[RBT_PASSPHRASE_MINIMUM] = "twelve bytes";
+    uint8_t backup_key[RBT_BACKUP_KEY_SIZE], index[RBT_BLIND_INDEX_SIZE], plain[VALUE];
+    rbt_error error = {0};
+    rbt_buffer text = {0}, bytes = {0}, contents = {.secret = true};
+    rbt_backup_form form;
+    char why[RBT_BACKUP_WHY_SIZE];
+
+    memcpy(plain, value, VALUE);
+    secret(plain, sizeof plain);
+    begin();
+    rbt_blind_index(index, key, place.bytes, place.length, RBT_VALUE_TEXT, plain, VALUE);
+    is_int(reports(), 0, "a blind index is made without a look at key or value");
+
+    int code = rbt_backup_seal(&text, &cost, random, NOW, passphrase, sizeof passphrase,
+                               (const uint8_t *)value, VALUE, "test", &error);
+    if (code != SQLITE_OK || !rbt_backup_read(&bytes, &form, why, text.data, text.length) ||
+        rbt_backup_key(backup_key, &bytes, passphrase, sizeof passphrase, "test", &error) !=
+            SQLITE_OK)
+        printf("# no backup\n");
+    secret(backup_key, sizeof backup_key);
+    begin();
+    code = rbt_backup_unlock(&contents, &bytes, backup_key, "test", &error);
+    long count = reports();
+    printf("# %ld reports\n", count);
+    ok(code == SQLITE_OK && count >= 2 && count <= 6,
+       "a backup opens by the decisions commitment, tag and type");
+    backup_key[0] ^= 1;
+    begin();
+    code = rbt_backup_unlock(&contents, &bytes, backup_key, "test", &error);
+    count = reports();
+    printf("# %ld reports\n", count);
+    ok(code == SQLITE_ERROR && count >= 2 && count <= 6, "with another key no others are taken");
+    rbt_error_clear(&error);
+    rbt_buffer_free(&contents);
+    rbt_buffer_free(&bytes);
+    rbt_buffer_free(&text);
+}
+
 /* Tokens of the ring's second key are opened after the first was tried. */
 static void test_tokens(void) {
     static uint8_t forged[VALUE + RBT_ENVELOPE_OVERHEAD];
@@ -313,7 +358,7 @@ int main(void) {
         printf("1..0 # SKIP runs under valgrind, see tests/shell/constant_time_test.sh\n");
         return 0;
     }
-    plan(4 + 4 + 6 + 7 + 3 + 3);
+    plan(4 + 4 + 6 + 7 + 3 + 3 + 3);
     if (!rbt_crypto_init()) return 1;
     keys = rbt_keys_parse(key_text, NULL, "test", &error);
     key = rbt_keys_at(keys, 0);
@@ -323,6 +368,7 @@ int main(void) {
     test_envelope();
     test_fernet();
     test_seal();
+    test_backup();
     test_tokens();
     rbt_keys_free(keys);
     return done();
