@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
 ** What a tracing or logging program gets to see. SQLite shows a trace hook every statement, those that
 ** rustybt runs inside included, and tells its error log what went wrong. Inner statements bind what
-** they store and look for: their text never holds an entry's values. And no key, no plaintext of
-** encrypt or decrypt and no passphrase stands in them, not even bound.
+** they store and look for: their text never holds an entry's values (and SQLite expands bound values
+** for the outermost statement alone). No key, plaintext or passphrase stands in any of it.
 **
 ** A caller's own statement shows what the caller bound to it (sqlite3_expanded_sql): that is not ours.
+** Names of logs and files are no secrets: messages have them.
 */
 #include "rustybt.h"
 
@@ -22,7 +23,7 @@ static char marker[MARKER + 1]; /* an entry's value: no secret, but to be bound 
 
 static sqlite3 *db;
 static sqlite3_stmt *top; /* the caller's statement, which is running */
-static long inner_count, marked_count, pasted_count, secret_count, logged_count, log_count;
+static long inner_count, pasted_count, secret_count, logged_count, log_count;
 
 static int has_secret(const char *text) {
     size_t at = 0;
@@ -35,16 +36,13 @@ static int on_statement(unsigned event, void *context, void *statement, void *un
     const char *sql = sqlite3_sql(statement);
     if (statement == top || sql == NULL) return 0;
     inner_count++;
-    if (strstr(sql, marker)) {
-        printf("# pasted: %s\n", sql);
+    char *expanded = sqlite3_expanded_sql(statement);
+    if (expanded == NULL) abort();
+    if (strstr(sql, marker) || strstr(expanded, marker)) {
+        printf("# pasted: %s\n", expanded);
         pasted_count++;
     }
-    secret_count += has_secret(sql);
-    char *expanded = sqlite3_expanded_sql(statement);
-    if (expanded) {
-        marked_count += strstr(expanded, marker) != NULL;
-        secret_count += has_secret(expanded);
-    }
+    secret_count += has_secret(sql) | has_secret(expanded);
     sqlite3_free(expanded);
     return 0;
 }
@@ -118,13 +116,12 @@ static void test_log(void) {
         "SELECT audit_discard('log', 'no more of ' || ?2 || length(?1))",
         "DROP TABLE log",
     };
-    inner_count = marked_count = secret_count = 0;
+    inner_count = secret_count = 0;
     is_int(run_all(statements, sizeof statements / sizeof statements[0], SQLITE_DONE), 0,
            "a log is written, read, archived, pruned and discarded");
-    printf("# %ld inner statements, %ld with the entry's value bound\n", inner_count, marked_count);
-    ok(inner_count > 50 && marked_count > 3,
-       "inner statements are seen, with the values they bind");
-    is_int(pasted_count, 0, "but never with a value in their text");
+    printf("# %ld inner statements\n", inner_count);
+    ok(inner_count > 50, "its inner statements are seen");
+    is_int(pasted_count, 0, "but never one with a value in its text");
     is_int(secret_count, 0, "and none has a secret");
 }
 
@@ -144,7 +141,6 @@ static void test_failures(void) {
         "SELECT keygen(?1)",
         "SELECT key_restore(?1, ?1)",
         "SELECT key_restore(?2, ?1)",
-        "SELECT audit_root(?1)",
         "INSERT INTO guarded VALUES(decrypt(e, 'c/d'))",
         "INSERT INTO strict_log(who, count) VALUES(?1, 1)",
         "INSERT INTO strict_log(who, count) VALUES('x', ?1)",
