@@ -16,6 +16,7 @@ SQLITE_EXTENSION_INIT1
 #include "base/error.h"
 #include "base/help.h"
 #include "base/registry.h"
+#include "crypto/config_sql.h"
 #include "crypto/credentials_sql.h"
 #include "crypto/keys.h"
 #include "crypto/keys_sql.h"
@@ -51,6 +52,7 @@ static const rbt_capability capabilities[] = {
     {rbt_key_functions, rbt_key_tables},
     {NULL, rbt_key_usage_tables},
     {rbt_recovery_functions, NULL},
+    {rbt_config_functions, NULL},
     {rbt_audit_functions, rbt_audit_tables},
     {rbt_archive_functions, rbt_archive_tables},
     {own_functions, own_tables},

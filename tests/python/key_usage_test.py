@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""key_usage: every column of every table that holds tokens, by format and key; what the rotation of keys
+"""key_usage: every column of every table that holds tokens, by format and key; what a rotation
 has left; and schemas that were made to hide or to break something."""
 
 import sqlite3
@@ -86,11 +86,16 @@ def formats(place):
     holds(db, expected, "and what its rollback undid")
     db.execute("CREATE VIEW use AS SELECT * FROM key_usage")
     rbt.refuses(
-        db, "SELECT * FROM use", 'unsafe use of virtual table "key_usage"', "no view of a file uses it"
+        db,
+        "SELECT * FROM use",
+        'unsafe use of virtual table "key_usage"',
+        "no view of a file uses it",
     )
     db.execute("CREATE TEMP VIEW mine AS SELECT count(*) AS n FROM key_usage")
     rbt.equal(rbt.value(db, "SELECT n FROM mine"), len(expected), "a TEMP view may")
-    rbt.refuses(db, "DELETE FROM key_usage", "table key_usage may not be modified", "it is read-only")
+    rbt.refuses(
+        db, "DELETE FROM key_usage", "table key_usage may not be modified", "it is read-only"
+    )
     db.set_progress_handler(lambda: 1, 1)
     rbt.refuses(db, USAGE, "interrupted", "it can be interrupted")
 
@@ -107,7 +112,11 @@ def fernet(place):
         token = rbt.value(db, "SELECT x FROM t WHERE rowid = 1")
         seconds = rbt.value(db, "SELECT json_extract(token_info(?), '$.created_seconds')", token)
         (row,) = rbt.rows(db, USAGE)
-        rbt.equal(row[:5], ("t", "x", "fernet", A_ID, 4), "strict Fernet tokens count, as BLOB and as TEXT")
+        rbt.equal(
+            row[:5],
+            ("t", "x", "fernet", A_ID, 4),
+            "strict Fernet tokens count, as BLOB and as TEXT",
+        )
         rbt.ok(row[5] == us(seconds) <= row[6], "with the time of the token")
         db.close()
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=f"{B},{A}"):
@@ -119,7 +128,11 @@ def fernet(place):
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=B):
         db = rbt.connect(place / "fernet.db")
         got = [each[3:5] for each in rbt.rows(db, USAGE)]
-        rbt.equal(got, [(None, 4), (B_ID, 1)], "a key that left the ring is NULL: a Fernet token does not name it")
+        rbt.equal(
+            got,
+            [(None, 4), (B_ID, 1)],
+            "a key that left the ring is NULL: a Fernet token does not name it",
+        )
         got = [each[3:5] for each in rbt.rows(db, RETIRED)]
         rbt.equal(got, [(None, 4)], "and the README's query for retired keys shows them")
         db.close()
@@ -130,7 +143,10 @@ def fernet(place):
         db.close()
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY="?"):
         db = rbt.connect(place / "fernet.db")
-        rbt.ok((attempt(db, USAGE) or "").startswith("key_usage: key 1 of RUSTYBT_"), "a malformed key is an error")
+        rbt.ok(
+            (attempt(db, USAGE) or "").startswith("key_usage: key 1 of RUSTYBT_"),
+            "a malformed key is an error",
+        )
         db.close()
 
 
@@ -160,7 +176,11 @@ def rotation(place):
         rbt.equal(got, want, "a retired key still in use is named, its blind indexes too")
         db.execute("DELETE FROM users WHERE rowid > 1")
         got = [each[1:5] for each in rbt.rows(db, USAGE)]
-        rbt.equal(got, [("email", "envelope", B_ID, 1)], "24 bytes under an id that no token names are no index")
+        rbt.equal(
+            got,
+            [("email", "envelope", B_ID, 1)],
+            "24 bytes under an id that no token names are no index",
+        )
         db.execute("INSERT INTO other VALUES(?)", (envelope("00" * 8),))
         got = [each[1:5] for each in rbt.rows(db, RETIRED)]
         want = [("x", "blind_index", "00" * 8, 1), ("x", "envelope", "00" * 8, 1)]
@@ -200,7 +220,12 @@ def logs(place):
         # the Fernet tokens of the two logs may differ by a second
         usage = USAGE + " WHERE format <> 'fernet' OR table_name = 'hot'"
         no_fernet = lambda rows: [each for each in rows if each[2] != "fernet"]
-        holds(db, hot + no_fernet(whole) + rest, "logs are read through themselves, and their seals", usage)
+        holds(
+            db,
+            hot + no_fernet(whole) + rest,
+            "logs are read through themselves, and their seals",
+            usage,
+        )
         for name in ("whole", "hot"):
             rbt.value(db, "SELECT audit_archive(?, 'cold', 'now')", name)
             rbt.value(db, "SELECT audit_prune(?)", name)
@@ -210,7 +235,10 @@ def logs(place):
         got = rbt.rows(db, usage)
         want = [seal("hot"), events, seal("whole"), *no_fernet(entries("whole"))]
         want[-1] = ("whole", "b", "envelope", B_ID, 4, us(11), us(99))
-        rbt.ok(tiers == [("cold",)] and got == want + rest, "after archiving and pruning, cold entries count as hot ones do, but not where reads=hot")
+        rbt.ok(
+            tiers == [("cold",)] and got == want + rest,
+            "after archiving and pruning, cold entries count as hot ones do, but not where reads=hot",
+        )
         if got != want + rest:
             rbt.note("\n".join(map(str, got)))
         db.close()
@@ -218,7 +246,10 @@ def logs(place):
             segment.unlink()
         db = rbt.connect(place / "logs.db")
         message = attempt(db, USAGE) or ""
-        rbt.ok(message.startswith("key_usage: whole: "), "a log whose segment is missing is named, not counted short")
+        rbt.ok(
+            message.startswith("key_usage: whole: "),
+            "a log whose segment is missing is named, not counted short",
+        )
         rbt.note(message)
         db.close()
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=B):
@@ -238,7 +269,7 @@ def logs(place):
 
 def schemas(place):
     db = rbt.connect(place / "main.db")
-    db.execute("ATTACH ? AS \"other one\"", (str(place / "attached.db"),))
+    db.execute('ATTACH ? AS "other one"', (str(place / "attached.db"),))
     for statement in (
         "CREATE TABLE t(a)",
         "CREATE TABLE u(k TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID",
@@ -280,7 +311,7 @@ def schemas(place):
 
     db = rbt.connect(place / "utf16.db")
     db.execute("PRAGMA encoding = 'UTF-16'")
-    db.execute("CREATE TABLE \"tägliche\"(\"größe\")")
+    db.execute('CREATE TABLE "tägliche"("größe")')
     token = rbt.value(db, "SELECT fernet_encrypt('x')").decode()
     put(db, '"tägliche"', token, envelope())
     got = [each[:5] for each in rbt.rows(db, USAGE)]
@@ -291,7 +322,21 @@ def schemas(place):
 
 def hostile_names(place):
     db = rbt.connect(place / "names.db")
-    names = ["a b", 'q"uote', "it's", "[x]", "`y`", "--", "/*", "ü\n", "💥", "", "select", "%s%n", "n" * 1000]
+    names = [
+        "a b",
+        'q"uote',
+        "it's",
+        "[x]",
+        "`y`",
+        "--",
+        "/*",
+        "ü\n",
+        "💥",
+        "",
+        "select",
+        "%s%n",
+        "n" * 1000,
+    ]
     time = us(1700000000)
     for name in names:
         db.execute(f"CREATE TABLE {quote('t' + name)}({quote('c' + name)}, x)")
@@ -356,7 +401,9 @@ def hostile_schema(place):
         "key_usage: u: sqlite_schema declares a table that the schema does not have",
         "a table that is declared and not there is an error",
     )
-    db.execute("UPDATE sqlite_schema SET sql = 'CREATE VIRTUAL TABLE u USING audit_log(a TEXT)' WHERE name = 'u'")
+    db.execute(
+        "UPDATE sqlite_schema SET sql = 'CREATE VIRTUAL TABLE u USING audit_log(a TEXT)' WHERE name = 'u'"
+    )
     rbt.ok((attempt(db, USAGE) or "").startswith("key_usage: "), "and so is such a log")
     db.close()
 
@@ -396,17 +443,29 @@ def bounds(place):
     db.execute("CREATE TABLE t(many, real, sids)")
     for number in range(250):
         foreign = f"{number + 1:016x}"
-        db.execute("INSERT INTO t VALUES(?, ?, ?)", (envelope(foreign), envelope(LOST), envelope(foreign, 1, 2)))
+        db.execute(
+            "INSERT INTO t VALUES(?, ?, ?)",
+            (envelope(foreign), envelope(LOST), envelope(foreign, 1, 2)),
+        )
     db.execute("INSERT INTO t(many) VALUES(?)", (envelope(A_ID),))
     got = [(each[1], each[2], each[3], each[4]) for each in rbt.rows(db, USAGE)]
     want = [("many", "envelope", f"{number + 1:016x}", 1) for number in range(100)]
     want += [("many", "envelope", A_ID, 1), ("many", "envelope", "other", 150)]
     want += [("real", "envelope", LOST, 250), ("sids", "subject", None, 250)]
-    rbt.equal(got, want, "a column names 100 foreign keys, the rest is other; sids are counted together")
+    rbt.equal(
+        got, want, "a column names 100 foreign keys, the rest is other; sids are counted together"
+    )
     other = [each for each in rbt.rows(db, RETIRED) if each[3] == "other"]
     rbt.equal(len(other), 1, "other is shown among the retired keys")
     db.execute("DELETE FROM t")
-    put(db, "t(many)", bytes(20000000), "x" * 20000000, "gAAAA" + "A" * 20000000, "gAAAA" + "=" * 20000000)
+    put(
+        db,
+        "t(many)",
+        bytes(20000000),
+        "x" * 20000000,
+        "gAAAA" + "A" * 20000000,
+        "gAAAA" + "=" * 20000000,
+    )
     holds(db, [], "values of 20 MB that are no tokens")
     db.close()
 
@@ -428,7 +487,10 @@ def concurrency(place):
     # The first table is being read by then: its rows alone take more steps than all before.
     db.set_progress_handler(drop, 700)
     got = [each[0] for each in rbt.rows(db, USAGE)]
-    rbt.ok(dropped and got == ["a", "z"], "a table dropped meanwhile is still read: one snapshot a schema")
+    rbt.ok(
+        dropped and got == ["a", "z"],
+        "a table dropped meanwhile is still read: one snapshot a schema",
+    )
     db.set_progress_handler(None, 0)
     got = [each[0] for each in rbt.rows(db, USAGE)]
     rbt.equal(got, ["a"], "and is gone the next time")

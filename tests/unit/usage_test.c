@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
-** Telling what stored values are, counting them within bounds, the blind index's known bytes; and the table
-** key_usage when memory runs out.
+** Telling what stored values are, counting them within bounds, the blind index's known bytes; and the
+** table key_usage when memory runs out.
 */
 #include "failing_memory.h"
 
