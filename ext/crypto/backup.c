@@ -430,12 +430,16 @@ static void add_ring(rbt_buffer *contents, const rbt_keys *keys) {
     rbt_wipe(master, sizeof master);
 }
 
-/* A shared signing key comes back with the ring. libsodium's secret key begins with the seed. */
+/* Shared signing keys come back with the ring. libsodium's secret key begins with the seed. */
 static void add_signing(rbt_buffer *contents, const rbt_keys *keys) {
     const rbt_signing_key *signing = rbt_keys_signing(keys);
     if (signing == NULL || signing->shared) return;
     rbt_buffer_add_text(contents, signing_name);
-    rbt_base64_encode(contents, signing->secret, crypto_sign_SEEDBYTES, false);
+    for (size_t i = 0; i < rbt_keys_signing_count(keys); i++) {
+        if (i > 0) rbt_buffer_add_byte(contents, ',');
+        rbt_base64_encode(contents, rbt_keys_signing_at(keys, i)->secret, crypto_sign_SEEDBYTES,
+                          false);
+    }
     rbt_buffer_add_byte(contents, '\n');
 }
 

@@ -24,7 +24,7 @@
 ** the rest up to byte 95, and the ciphertext begins with character 129.
 **
 ** Contents: the lines of a dotenv file, RUSTYBT_ENCRYPTION_KEY=<ring, comma-separated, in order> and,
-** when a signing key of its own is set, RUSTYBT_SIGNING_KEY=<seed>.
+** when there are signing keys of their own, RUSTYBT_SIGNING_KEY=<seeds, likewise>.
 */
 #ifndef RBT_CRYPTO_BACKUP_H
 #define RBT_CRYPTO_BACKUP_H

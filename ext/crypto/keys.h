@@ -29,8 +29,9 @@ typedef struct rbt_ring_key {
 
 typedef struct rbt_keys rbt_keys;
 
-/* Ed25519 key pair that signs checkpoints and segments: RUSTYBT_SIGNING_KEY, else rbt_sign of the
-** primary. */
+/* Ed25519 key pair that signs checkpoints and segments: the first of RUSTYBT_SIGNING_KEY, else rbt_sign
+** of the primary. The others of that list, else of the ring, countersign successions
+** (audit/succession.h). */
 typedef struct rbt_signing_key {
     uint8_t secret[64]; /* libsodium's form */
     uint8_t public_key[32];
@@ -53,10 +54,14 @@ const rbt_ring_key *rbt_keys_at(const rbt_keys *keys, size_t position);
 const rbt_ring_key *rbt_keys_find(const rbt_keys *keys, const uint8_t id[RBT_KEY_ID_SIZE]);
 bool rbt_keys_locked(const rbt_keys *keys);        /* mlock succeeded */
 const char *rbt_keys_source(const rbt_keys *keys); /* "RUSTYBT_ENCRYPTION_KEY" */
-/* NULL when there is neither a signing key nor a ring. */
+/* The key that signs; NULL when there is neither a signing key nor a ring. */
 const rbt_signing_key *rbt_keys_signing(const rbt_keys *keys);
+/* All that are held, newest first: position 0 is the one that signs. All differ. */
+size_t rbt_keys_signing_count(const rbt_keys *keys);
+const rbt_signing_key *rbt_keys_signing_at(const rbt_keys *keys, size_t position);
 
-/* Parses "key[,key…]" into keys from any text, without touching the environment; signing may be NULL.
+/* Parses "key[,key…]" into keys from any text, without touching the environment; signing ("seed[,seed…]")
+** may be NULL.
 ** The tests' and rbt_connection_keys' way in. NULL on failure. Free with rbt_keys_free. */
 rbt_keys *rbt_keys_parse(const char *ring, const char *signing, const char *who, rbt_error *error);
 void rbt_keys_free(rbt_keys *keys);         /* drops one reference; wipes with the last */

@@ -20,12 +20,13 @@ static int passphrase_argument(const uint8_t **passphrase, size_t *length, sqlit
 }
 
 static bool same_keys(const rbt_keys *a, const rbt_keys *b) {
-    const rbt_signing_key *a_signing = rbt_keys_signing(a), *b_signing = rbt_keys_signing(b);
-    size_t count = rbt_keys_count(a);
-    bool same = rbt_keys_count(b) == count && a_signing != NULL && b_signing != NULL &&
-                a_signing->shared == b_signing->shared &&
-                sodium_memcmp(a_signing->secret, b_signing->secret, sizeof a_signing->secret) == 0;
+    size_t count = rbt_keys_count(a), signing_count = rbt_keys_signing_count(a);
+    bool same = rbt_keys_count(b) == count && signing_count > 0 &&
+                rbt_keys_signing_count(b) == signing_count;
 
+    for (size_t i = 0; same && i < signing_count; i++)
+        same = sodium_memcmp(rbt_keys_signing_at(a, i), rbt_keys_signing_at(b, i),
+                             sizeof(rbt_signing_key)) == 0;
     for (size_t i = 0; same && i < count; i++)
         same = sodium_memcmp(rbt_keys_at(a, i), rbt_keys_at(b, i), sizeof(rbt_ring_key)) == 0;
     return same;

@@ -160,6 +160,17 @@ static void test_vector(void) {
     is_text(rbt_buffer_text(&contents), "RUSTYBT_ENCRYPTION_KEY=" KEY_A "\n",
             "a signing key that comes with the ring is not written");
     rbt_keys_free(keys);
+
+    keys = rbt_keys_parse(KEY_A, KEY_B "," KEY_A, "test", &error);
+    rbt_buffer_clear(&contents);
+    rbt_backup_add_contents(&contents, keys);
+    restored = rbt_backup_keys(&contents, "test", &error);
+    ok(restored && rbt_keys_signing_count(restored) == 2 &&
+           memcmp(rbt_keys_signing_at(restored, 1), rbt_keys_signing_at(keys, 1),
+                  sizeof(rbt_signing_key)) == 0,
+       "a signing key that hands over comes back with its successor, in their order");
+    rbt_keys_free(restored);
+    rbt_keys_free(keys);
     ok(error.code == SQLITE_OK, "none of this was an error");
     rbt_buffer_free(&text);
     rbt_buffer_free(&contents);
@@ -511,7 +522,7 @@ static void test_garbage(void) {
 
 int main(void) {
     if (failing_memory_install() != SQLITE_OK || !rbt_crypto_init()) return 1;
-    plan(60);
+    plan(61);
     test_vector();
     test_white_space();
     test_replaced();
