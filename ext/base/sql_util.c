@@ -103,6 +103,12 @@ int rbt_run(sqlite3 *db, sqlite3_stmt *statement, rbt_error *error, const char *
     return error->code;
 }
 
+bool rbt_inside_a_write(sqlite3 *db) {
+    for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s))
+        if (sqlite3_stmt_busy(s) && !sqlite3_stmt_readonly(s)) return true;
+    return false;
+}
+
 void rbt_result_secret_text(sqlite3_context *context, char *text, size_t length) {
     if (length <= INT_MAX && memchr(text, 0, length) == NULL)
         sqlite3_result_text(context, text, -1, rbt_secret_free);

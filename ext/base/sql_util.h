@@ -29,6 +29,11 @@ int rbt_execute(sqlite3 *db, rbt_error *error, const char *prefix, const char *f
 /* Steps to the end and resets; SQLITE_OK or the error. */
 int rbt_run(sqlite3 *db, sqlite3_stmt *statement, rbt_error *error, const char *prefix);
 
+/* True while a statement of this connection is writing, which a SELECT that calls us is not.
+** DIRECTONLY does not keep SQLite 3.40 from calling a function in a CHECK: what has a side effect looks
+** for itself. */
+bool rbt_inside_a_write(sqlite3 *db);
+
 /* Gives the buffer's contents as the function's TEXT or BLOB result (moved, not copied: the buffer is
 ** empty afterwards); NOMEM when it failed. */
 void rbt_result_text(sqlite3_context *context, rbt_buffer *buffer);

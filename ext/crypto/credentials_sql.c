@@ -78,8 +78,7 @@ int rbt_value_argument(rbt_plain_value *plain, sqlite3_value *value, const char 
     return SQLITE_OK;
 }
 
-/* Gives an opened value as the function's result; its memory is moved, not copied. */
-static void give_value(sqlite3_context *context, rbt_opened *opened) {
+void rbt_opened_result(sqlite3_context *context, rbt_opened *opened) {
     uint64_t bits;
     double real;
     switch (opened->type) {
@@ -146,7 +145,7 @@ static void decrypt_function(sqlite3_context *context, int argument_count,
     keys = rbt_connection_ring_for(rbt_connection_of(context), token, length, who, &error);
     if (keys == NULL) goto cleanup;
     if (rbt_token_open(&opened, keys, token, length, place, who, &error) == SQLITE_OK)
-        give_value(context, &opened);
+        rbt_opened_result(context, &opened);
 
 cleanup:
     rbt_opened_free(&opened);
@@ -230,7 +229,7 @@ static void fernet_decrypt_function(sqlite3_context *context, int argument_count
     if (keys == NULL) goto cleanup;
     if (rbt_token_open_fernet(&opened, keys, token, length, who, &error) != SQLITE_OK) goto cleanup;
     if (ttl >= 0 && check_freshness(opened.created, ttl, who, &error) != SQLITE_OK) goto cleanup;
-    give_value(context, &opened);
+    rbt_opened_result(context, &opened);
 
 cleanup:
     rbt_opened_free(&opened);

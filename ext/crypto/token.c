@@ -26,15 +26,20 @@ uint64_t rbt_token_now(void) {
     return now > 0 ? (uint64_t)now / 1000000u : 0;
 }
 
-static int refuse(const char *who, rbt_error *error) {
+int rbt_token_refuse(const char *who, rbt_error *error) {
     return rbt_fail(error, SQLITE_ERROR,
                     "%s: the token does not open; it was altered, cut short, or belongs to another "
                     "key or context",
                     who);
 }
 
-/* Numbers are 8 bytes; text and blobs any length. */
-static bool type_fits(uint8_t type, size_t length) {
+int rbt_token_no_key(const uint8_t id[RBT_KEY_ID_SIZE], const char *who, rbt_error *error) {
+    char hex[2 * RBT_KEY_ID_SIZE + 1];
+    rbt_hex_encode(hex, id, RBT_KEY_ID_SIZE);
+    return rbt_fail(error, SQLITE_ERROR, "%s: no key in the ring has id %s", who, hex);
+}
+
+bool rbt_value_type_fits(uint8_t type, size_t length) {
     switch (type) {
     case RBT_VALUE_INTEGER:
     case RBT_VALUE_REAL:
@@ -49,21 +54,17 @@ static bool type_fits(uint8_t type, size_t length) {
 
 static int open_envelope(rbt_opened *opened, const rbt_keys *keys, const uint8_t *token,
                          size_t length, rbt_place place, const char *who, rbt_error *error) {
-    if (token[3] != RBT_ENVELOPE_KIND_RING) return refuse(who, error);
+    if (token[3] != RBT_ENVELOPE_KIND_RING) return rbt_token_refuse(who, error);
     const rbt_ring_key *key = rbt_keys_find(keys, token + KEY_ID_AT);
-    if (key == NULL) {
-        char hex[2 * RBT_KEY_ID_SIZE + 1];
-        rbt_hex_encode(hex, token + KEY_ID_AT, RBT_KEY_ID_SIZE);
-        return rbt_fail(error, SQLITE_ERROR, "%s: no key in the ring has id %s", who, hex);
-    }
+    if (key == NULL) return rbt_token_no_key(token + KEY_ID_AT, who, error);
     opened->length = length - RBT_ENVELOPE_OVERHEAD;
     opened->value = rbt_malloc(opened->length + 1);
     if (opened->value == NULL) return rbt_fail_nomem(error);
     if (!rbt_envelope_open(opened->value, &opened->type, token, length, key->aead, place.bytes,
                            place.length) ||
-        !type_fits(opened->type, opened->length)) {
+        !rbt_value_type_fits(opened->type, opened->length)) {
         rbt_opened_free(opened);
-        return refuse(who, error);
+        return rbt_token_refuse(who, error);
     }
     opened->fernet = false;
     opened->primary = key == rbt_keys_at(keys, 0);
@@ -78,7 +79,7 @@ int rbt_token_open_fernet(rbt_opened *opened, const rbt_keys *keys, const uint8_
     int code;
 
     if (!rbt_fernet_decode(&raw, token, length)) {
-        code = raw.failed ? rbt_fail_nomem(error) : refuse(who, error);
+        code = raw.failed ? rbt_fail_nomem(error) : rbt_token_refuse(who, error);
         goto cleanup;
     }
     /* Fernet tokens do not say which key made them: the ring is tried in order. */
@@ -87,7 +88,7 @@ int rbt_token_open_fernet(rbt_opened *opened, const rbt_keys *keys, const uint8_
         if (rbt_fernet_authentic(raw.data, raw.length, candidate->fernet_sign)) key = candidate;
     }
     if (key == NULL) {
-        code = refuse(who, error);
+        code = rbt_token_refuse(who, error);
         goto cleanup;
     }
     opened->value = rbt_malloc(raw.length - RBT_FERNET_OVERHEAD);
@@ -98,7 +99,7 @@ int rbt_token_open_fernet(rbt_opened *opened, const rbt_keys *keys, const uint8_
     if (!rbt_fernet_decrypt(opened->value, &opened->length, raw.data, raw.length,
                             &key->fernet_schedule)) {
         rbt_opened_free(opened);
-        code = refuse(who, error);
+        code = rbt_token_refuse(who, error);
         goto cleanup;
     }
     opened->type = rbt_utf8_valid(opened->value, opened->length) ? RBT_VALUE_TEXT : RBT_VALUE_BLOB;
@@ -123,7 +124,7 @@ int rbt_token_open(rbt_opened *opened, const rbt_keys *keys, const uint8_t *toke
                         "%s: a Fernet token cannot carry a context; leave the context out, or turn "
                         "it into a token that has one: encrypt(decrypt(token), context)",
                         who);
-    return refuse(who, error);
+    return rbt_token_refuse(who, error);
 }
 
 int rbt_token_seal(uint8_t **out, const rbt_keys *keys, rbt_place place, uint8_t type,

@@ -52,6 +52,15 @@ int rbt_token_seal(uint8_t **out, const rbt_keys *keys, rbt_place place, uint8_t
 int rbt_token_seal_fernet(rbt_buffer *out, const rbt_keys *keys, uint64_t seconds,
                           const uint8_t *plaintext, size_t plaintext_length, rbt_error *error);
 
+/* The one message of all failures to open. */
+int rbt_token_refuse(const char *who, rbt_error *error);
+
+/* "no key in the ring has id …". */
+int rbt_token_no_key(const uint8_t id[RBT_KEY_ID_SIZE], const char *who, rbt_error *error);
+
+/* Whether a value of that type can be that long: numbers are 8 bytes; text and blobs any length. */
+bool rbt_value_type_fits(uint8_t type, size_t length);
+
 /* The clock in whole seconds; before 1970 it is 0. */
 uint64_t rbt_token_now(void);
 
