@@ -16,6 +16,7 @@
 #include "../base/clock.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "../base/transaction.h"
 #include "events.h"
 #include "subject_hold.h"
 #include "subject_search.h"
@@ -90,8 +91,8 @@ static int record(rbt_connection *connection, const rbt_subject_row *row, int64_
 /* One transaction: find, ask for holds, destroy, record. */
 static int destroy(rbt_connection *connection, rbt_subject_name subject, rbt_subject_rows *found,
                    int64_t *entry, const char *who, rbt_error *error) {
-    sqlite3 *db = connection->db;
-    if (rbt_execute(db, error, who, "BEGIN IMMEDIATE") != SQLITE_OK) return error->code;
+    rbt_transaction own = {0};
+    if (rbt_transaction_begin(&own, connection->db, who, error) != SQLITE_OK) return error->code;
     if (rbt_subject_find(connection, subject, found, who, error) == SQLITE_OK && found->count == 0)
         rbt_fail(error, SQLITE_ERROR,
                  "%s: the subject has no key here: it was forgotten before, or nothing was "
@@ -103,10 +104,7 @@ static int destroy(rbt_connection *connection, rbt_subject_name subject, rbt_sub
         if (rbt_subject_destroy(connection, &found->rows[i], rbt_clock_us(), who, error) ==
             SQLITE_OK)
             record(connection, &found->rows[i], entry, who, error);
-    rbt_execute(db, error, who, "COMMIT");
-    if (error->code != SQLITE_OK && !sqlite3_get_autocommit(db))
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return error->code;
+    return rbt_transaction_end(&own, who, error);
 }
 
 /* Empties the WAL; false when a reader or another checkpoint keeps it. In other modes there is none. */
@@ -153,9 +151,11 @@ static void add_findings(rbt_buffer *report, const rbt_traces *traces, bool is_w
         else if (traces->database_page >= 0)
             rbt_buffer_printf(report, "; an old copy of the row is there: run VACUUM%s",
                               is_wal ? ", then PRAGMA wal_checkpoint(TRUNCATE)" : "");
+        else if (traces->wal_byte >= 0)
+            rbt_buffer_add_text(report, "; run PRAGMA wal_checkpoint(TRUNCATE)");
         else
-            rbt_buffer_add_text(report, is_wal ? "; run PRAGMA wal_checkpoint(TRUNCATE)"
-                                               : "; run PRAGMA journal_mode = DELETE");
+            rbt_buffer_add_text(report, "; run PRAGMA journal_mode = TRUNCATE, then PRAGMA "
+                                        "journal_mode = DELETE");
     }
 }
 

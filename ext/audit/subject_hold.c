@@ -7,6 +7,7 @@
 #include "../base/json.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "../base/transaction.h"
 #include "events.h"
 #include "log_verify.h"
 
@@ -93,18 +94,19 @@ static void remove_hold(rbt_subject_holds *holds, int64_t id) {
     }
 }
 
-/* The sid and reason of a hold's detail; false when they are not there, or memory ran out. */
-static bool parse_hold(const rbt_json *document, rbt_subject_hold *hold) {
+/* The sid and reason of a hold's detail; false when they are not there. */
+static bool parse_hold(const rbt_json *document, rbt_subject_hold *hold, rbt_error *error) {
     const rbt_json_node *root = rbt_json_root(document);
     rbt_buffer sid = {0}, reason = {0};
     bool good = rbt_json_string(document, rbt_json_member(document, root, "sid"), &sid) &&
-                !sid.failed &&
                 rbt_hex_decode(hold->sid, sizeof hold->sid, (const char *)sid.data, sid.length) &&
                 rbt_json_string(document, rbt_json_member(document, root, "reason"), &reason);
+    bool failed = sid.failed || reason.failed;
+    if (good && !failed) hold->reason = rbt_buffer_take(&reason);
+    if (failed || (good && hold->reason == NULL)) rbt_fail_nomem(error);
     rbt_buffer_free(&sid);
-    hold->reason = good ? rbt_buffer_take(&reason) : NULL;
     rbt_buffer_free(&reason);
-    return hold->reason != NULL;
+    return good;
 }
 
 /* One event: a hold joins the list, a release takes one off. An event that cannot be understood is an
@@ -121,8 +123,9 @@ static int take_event(rbt_subject_holds *holds, int64_t id, int64_t recorded_at,
                             rbt_json_member(&document, rbt_json_root(&document), "hold_id"),
                             &released)) {
         remove_hold(holds, released);
-    } else if (is_hold && parse_hold(&document, &hold)) {
-        if (add_hold(holds, &hold, error) != SQLITE_OK) free_hold(&hold);
+    } else if (is_hold && parse_hold(&document, &hold, error)) {
+        if (error->code != SQLITE_OK || add_hold(holds, &hold, error) != SQLITE_OK)
+            free_hold(&hold);
     } else {
         rbt_fail(error, SQLITE_CORRUPT_VTAB,
                  "%s: entry %lld of " RBT_EVENTS_LOG " is no hold or release that can be read", who,
@@ -165,18 +168,9 @@ int rbt_subject_holds_read(rbt_connection *connection, rbt_subject_holds *holds,
 }
 
 /* What was looked up must still be so when it is written: without a transaction of the caller's there is
-** one of our own. *own: OUT, for end(). */
-static int begin(sqlite3 *db, bool *own, const char *who, rbt_error *error) {
-    *own = sqlite3_get_autocommit(db) != 0;
-    return *own ? rbt_execute(db, error, who, "BEGIN IMMEDIATE") : SQLITE_OK;
-}
-
-static int end(sqlite3 *db, bool own, const char *who, rbt_error *error) {
-    if (!own) return error->code;
-    if (error->code == SQLITE_OK) rbt_execute(db, error, who, "COMMIT");
-    if (error->code != SQLITE_OK && !sqlite3_get_autocommit(db))
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return error->code;
+** one of our own. */
+static int begin(rbt_transaction *own, sqlite3 *db, const char *who, rbt_error *error) {
+    return sqlite3_get_autocommit(db) ? rbt_transaction_begin(own, db, who, error) : SQLITE_OK;
 }
 
 /* Appends the event; *id: OUT, its number. */
@@ -201,8 +195,8 @@ int rbt_subject_hold_add(rbt_connection *connection, rbt_subject_name subject, c
     rbt_subject_rows found = {0};
     char sid[2 * RBT_SUBJECT_ID_SIZE + 1];
     int64_t id = 0;
-    bool own;
-    if (begin(connection->db, &own, who, error) != SQLITE_OK) return error->code;
+    rbt_transaction own = {0};
+    if (begin(&own, connection->db, who, error) != SQLITE_OK) return error->code;
     if (rbt_subject_find(connection, subject, &found, who, error) == SQLITE_OK) {
         if (found.count == 0) {
             rbt_fail(error, SQLITE_ERROR,
@@ -212,14 +206,14 @@ int rbt_subject_hold_add(rbt_connection *connection, rbt_subject_name subject, c
         } else {
             rbt_hex_encode(sid, found.rows[0].key.sid, RBT_SUBJECT_ID_SIZE);
             record(connection, HOLD, 0, sid, reason, &id, who, error);
+            rbt_buffer_printf(
+                report, "hold %lld: subject %s keeps its key until subject_release(%lld, reason)",
+                (long long)id, sid, (long long)id);
         }
     }
     rbt_subject_rows_free(&found);
-    if (end(connection->db, own, who, error) == SQLITE_OK)
-        rbt_buffer_printf(report,
-                          "hold %lld: subject %s keeps its key until subject_release(%lld, reason)",
-                          (long long)id, sid, (long long)id);
-    return error->code;
+    if (report->failed) rbt_fail_nomem(error);
+    return rbt_transaction_end(&own, who, error);
 }
 
 int rbt_subject_hold_release(rbt_connection *connection, int64_t hold_id, const char *reason,
@@ -227,8 +221,8 @@ int rbt_subject_hold_release(rbt_connection *connection, int64_t hold_id, const 
     rbt_subject_holds holds = {0};
     char sid[2 * RBT_SUBJECT_ID_SIZE + 1];
     int64_t id = 0;
-    bool own;
-    if (begin(connection->db, &own, who, error) != SQLITE_OK) return error->code;
+    rbt_transaction own = {0};
+    if (begin(&own, connection->db, who, error) != SQLITE_OK) return error->code;
     if (rbt_subject_holds_read(connection, &holds, who, error) == SQLITE_OK) {
         const rbt_subject_hold *hold = NULL;
         for (size_t i = 0; i < holds.count && hold == NULL; i++)
@@ -236,6 +230,9 @@ int rbt_subject_hold_release(rbt_connection *connection, int64_t hold_id, const 
         if (hold) {
             rbt_hex_encode(sid, hold->sid, RBT_SUBJECT_ID_SIZE);
             record(connection, RELEASE, hold_id, sid, reason, &id, who, error);
+            rbt_buffer_printf(
+                report, "hold %lld on subject %s is released (entry %lld of " RBT_EVENTS_LOG ")",
+                (long long)hold_id, sid, (long long)id);
         } else {
             rbt_fail(error, SQLITE_ERROR,
                      "%s: no hold %lld stands: there never was one, or it was released before", who,
@@ -243,9 +240,6 @@ int rbt_subject_hold_release(rbt_connection *connection, int64_t hold_id, const 
         }
     }
     rbt_subject_holds_free(&holds);
-    if (end(connection->db, own, who, error) == SQLITE_OK)
-        rbt_buffer_printf(report,
-                          "hold %lld on subject %s is released (entry %lld of " RBT_EVENTS_LOG ")",
-                          (long long)hold_id, sid, (long long)id);
-    return error->code;
+    if (report->failed) rbt_fail_nomem(error);
+    return rbt_transaction_end(&own, who, error);
 }

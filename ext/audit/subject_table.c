@@ -10,6 +10,7 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "../base/transaction.h"
 
 typedef struct part {
     const char *type, *name;
@@ -120,23 +121,44 @@ static int make_parts(sqlite3 *db, unsigned missing, const char *who, rbt_error 
     return error->code;
 }
 
+/* Another connection may have made the table while this one waited for the lock. */
+static int make_missing(sqlite3 *db, const char *who, rbt_error *error) {
+    unsigned missing;
+    if (compare_parts(db, &missing, who, error) == SQLITE_OK) make_parts(db, missing, who, error);
+    return error->code;
+}
+
+static int make_in_transaction(sqlite3 *db, const char *who, rbt_error *error) {
+    rbt_transaction own = {0};
+    rbt_error refused = {0};
+    if (rbt_transaction_begin(&own, db, who, &refused) != SQLITE_OK) {
+        rbt_subject_write_failed(db, who, error);
+        rbt_error_clear(&refused);
+        return error->code;
+    }
+    make_missing(db, who, error);
+    return rbt_transaction_end(&own, who, error);
+}
+
+/* Within the caller's transaction, which is the caller's to end. */
+static int make_in_savepoint(sqlite3 *db, const char *who, rbt_error *error) {
+    if (execute(db, "SAVEPOINT " NAME, who, error) != SQLITE_OK) return error->code;
+    make_missing(db, who, error);
+    execute(db, "RELEASE " NAME, who, error);
+    /* some errors have rolled back the transaction by themselves */
+    if (error->code != SQLITE_OK && !sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK TO " NAME "; RELEASE " NAME, NULL, NULL, NULL);
+    return error->code;
+}
+
 int rbt_subject_table_make(sqlite3 *db, const char *who, rbt_error *error) {
     unsigned missing;
     if (compare_parts(db, &missing, who, error) != SQLITE_OK || missing == 0) return error->code;
     /* Within a statement that writes there is neither BEGIN nor SAVEPOINT. Then a failure ends that
     ** statement, and parts that stay are completed by the next call. */
     if (rbt_inside_a_write(db)) return make_parts(db, missing, who, error);
-    bool own = sqlite3_get_autocommit(db) != 0;
-    if (execute(db, own ? "BEGIN IMMEDIATE" : "SAVEPOINT " NAME, who, error) != SQLITE_OK)
-        return error->code;
-    /* another connection may have made it while this one waited */
-    if (compare_parts(db, &missing, who, error) == SQLITE_OK) make_parts(db, missing, who, error);
-    execute(db, own ? "COMMIT" : "RELEASE " NAME, who, error);
-    /* some errors have rolled back the transaction by themselves */
-    if (error->code != SQLITE_OK && !sqlite3_get_autocommit(db))
-        sqlite3_exec(db, own ? "ROLLBACK" : "ROLLBACK TO " NAME "; RELEASE " NAME, NULL, NULL,
-                     NULL);
-    return error->code;
+    return sqlite3_get_autocommit(db) ? make_in_transaction(db, who, error)
+                                      : make_in_savepoint(db, who, error);
 }
 
 static int read_setting(sqlite3 *db, const char *sql, int64_t *value, const char *who,
