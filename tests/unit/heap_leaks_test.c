@@ -12,6 +12,7 @@
 #include "tap.h"
 
 #include "crypto/backup.h"
+#include "crypto/subject.h"
 #include <malloc.h>
 #include <sys/stat.h>
 
@@ -161,6 +162,24 @@ static void keeps_clean(sqlite3 *db, const char *sql) {
     ok(clean, sql);
 }
 
+/* The subject's key was made out of sight: taken from where it is stored, to be watched. */
+static void watch_subject_key(sqlite3 *db) {
+    sqlite3_stmt *statement = NULL;
+    rbt_error error = {0};
+    rbt_subject_key subject;
+    rbt_keys *keys = rbt_keys_parse(old_key, NULL, "test", &error);
+    sqlite3_prepare_v2(db, "SELECT sid, wrapped FROM rustybt_subject_keys", -1, &statement, NULL);
+    if (sqlite3_step(statement) != SQLITE_ROW) abort();
+    memcpy(subject.sid, sqlite3_column_blob(statement, 0), sizeof subject.sid);
+    if (!rbt_subject_unwrap(&subject, rbt_keys_at(keys, 0), sqlite3_column_blob(statement, 1),
+                            RBT_WRAPPED_SUBJECT_SIZE))
+        abort();
+    watch("a subject's key", subject.key, sizeof subject.key);
+    sodium_memzero(&subject, sizeof subject);
+    sqlite3_finalize(statement);
+    rbt_keys_free(keys);
+}
+
 static void test_statements(void) {
     static const char *const statements[] = {
         "SELECT encrypt(?1), encrypt(?2), encrypt(?1, 'a/b')",
@@ -172,6 +191,8 @@ static void test_statements(void) {
         "SELECT blind_index(?1, 'c'), blind_index(?2, 'c', key_id()) FROM k",
         "SELECT key_rotate(e), key_rotate(c, 'a/b'), key_rotate(f), key_rotate(g) FROM k",
         "SELECT encrypt(decrypt(f), 'a/b'), encrypt(decrypt(b)) FROM k",
+        "SELECT subject_encrypt('customer/1', ?1), subject_encrypt('customer/1', ?2, 'c')",
+        "SELECT subject_decrypt(s) FROM k WHERE s IS NOT NULL",
         "INSERT INTO k(e) SELECT encrypt(?1) UNION ALL SELECT encrypt(?2)",
         "DELETE FROM k WHERE c IS NULL",
         "INSERT INTO log(a) VALUES('x')",
@@ -189,12 +210,14 @@ static void test_statements(void) {
         sqlite3_prepare_v2(db,
                            "CREATE TABLE k AS SELECT encrypt(?1) AS e, encrypt(?2) AS b, "
                            "encrypt(?1, 'a/b') AS c, fernet_encrypt(?1) AS f, "
-                           "CAST(fernet_encrypt(?1) AS TEXT) AS g",
+                           "CAST(fernet_encrypt(?1) AS TEXT) AS g, "
+                           "subject_encrypt('customer/1', ?1) AS s",
                            -1, &statement, NULL) != SQLITE_OK)
         printf("# %s\n", sqlite3_errmsg(db));
     bind(statement);
     is_int(read_all(statement), SQLITE_DONE, "tokens are made");
     sqlite3_finalize(statement);
+    watch_subject_key(db);
     watch_write_file(key_path, new_key, ",", old_key);
     if (sqlite3_exec(db, "SELECT key_reload()", NULL, NULL, NULL) != SQLITE_OK)
         printf("# %s\n", sqlite3_errmsg(db));
@@ -269,7 +292,7 @@ static int read_keys(int want) {
 }
 
 static void test_key_files(void) {
-    char short_key[45];
+    char short_key[45], command[80];
 
     watch_write_file(key_path, new_key, ",", old_key);
     ok(read_keys(SQLITE_DONE), "a key file");
@@ -291,10 +314,19 @@ static void test_key_files(void) {
     ok(read_keys(SQLITE_ERROR), "a dotenv file without our line");
     if (chmod(key_path, 0644) != 0) printf("# cannot chmod\n");
     ok(read_keys(SQLITE_ERROR), "a key file that others may read");
+
+    snprintf(command, sizeof command, "cat %s", key_path);
+    unsetenv("RUSTYBT_ENCRYPTION_KEY_FILE");
+    setenv("RUSTYBT_ENCRYPTION_KEY_COMMAND", command, 1);
+    watch_write_file(key_path, new_key, ",", old_key);
+    ok(read_keys(SQLITE_DONE), "a key that a command prints");
+    watch_write_file(key_path, new_key, "\n", old_key);
+    ok(read_keys(SQLITE_ERROR), "a command that prints two lines");
+    unsetenv("RUSTYBT_ENCRYPTION_KEY_COMMAND");
 }
 
 int main(void) {
-    plan(4 + 2 + 15 + 2 + 2 + 6 + 8);
+    plan(4 + 2 + 17 + 2 + 2 + 6 + 10);
     setvbuf(stdout, NULL, _IONBF, 0); /* a buffer that is given back is no concern of this test */
     if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory) != SQLITE_OK) return 1;
     sqlite3_mem_methods watched = real_memory;

@@ -216,6 +216,9 @@ static void test_statements(sqlite3 *db) {
         "SELECT decrypt(f) FROM k",
         "SELECT fernet_decrypt(f, 60) FROM k",
         "SELECT blind_index(?1, 'c')",
+        "CREATE TABLE s AS SELECT subject_encrypt('customer/1', ?1, 'a/b') AS s",
+        "SELECT subject_encrypt('customer/1', ?1)",
+        "SELECT subject_decrypt(s, 'a/b') FROM s",
         "SELECT key_reload()", /* finds a new key in front */
         "SELECT key_rotate(e) FROM k",
         "SELECT key_rotate(f) FROM k",
@@ -224,7 +227,7 @@ static void test_statements(sqlite3 *db) {
         "SELECT max(detail) FROM audit_verify('log')",
         "SELECT audit_public_key('log')",
     };
-    enum { STATEMENTS = sizeof statements / sizeof statements[0], RELOAD = 11 };
+    enum { STATEMENTS = sizeof statements / sizeof statements[0], RELOAD = 14 };
     for (int i = 0; i < STATEMENTS; i++) {
         sqlite3_stmt *statement = NULL;
         if (sqlite3_prepare_v2(db, statements[i], -1, &statement, NULL) != SQLITE_OK)
@@ -396,7 +399,7 @@ int main(int count, char **arguments) {
         setenv("LD_BIND_NOW", "1", 1);
         execv(arguments[0], arguments);
     }
-    plan(15 + 2 + 18 + 2 + 6);
+    plan(15 + 2 + 21 + 2 + 6);
     setvbuf(stdout, NULL, _IONBF, 0);
     if (!rbt_crypto_init() || mkdtemp(folder) == NULL) return 1;
     snprintf(key_path, sizeof key_path, "%s/keys", folder);
