@@ -12,6 +12,7 @@ SQLITE_EXTENSION_INIT1
 #include "archive/store.h"
 #include "audit/audit_sql.h"
 #include "audit/key_usage.h"
+#include "audit/subject_sql.h"
 #include "base/connection.h"
 #include "base/error.h"
 #include "base/help.h"
@@ -53,6 +54,7 @@ static const rbt_capability capabilities[] = {
     {NULL, rbt_key_usage_tables},
     {rbt_recovery_functions, NULL},
     {rbt_config_functions, NULL},
+    {rbt_subject_functions, NULL},
     {rbt_audit_functions, rbt_audit_tables},
     {rbt_archive_functions, rbt_archive_tables},
     {own_functions, own_tables},

@@ -18,7 +18,8 @@
 -- audit_public_key('order_audit_log') said before step 1 into RUSTYBT_VERIFY_KEYS, with the new
 -- one.
 --
--- Copies keep the old tokens: backups, replicas, and the write-ahead log until its checkpoint.
+-- Copies keep the old tokens: backups, replicas, the write-ahead log until its checkpoint, and, where
+-- PRAGMA secure_delete was off at times, the free space in the file until a VACUUM.
 
 .bail on
 .timeout 60000

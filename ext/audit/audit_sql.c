@@ -291,14 +291,6 @@ static void audit_prune(sqlite3_context *context, int argc, sqlite3_value **argv
     rbt_buffer_free(&call.report);
 }
 
-/* DIRECTONLY does not keep SQLite 3.40 from calling a function in a CHECK: what has a side effect looks for
-** itself. True while a statement of this connection is writing, which a plain SELECT of ours is not. */
-static bool inside_a_write(sqlite3 *db) {
-    for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s))
-        if (sqlite3_stmt_busy(s) && !sqlite3_stmt_readonly(s)) return true;
-    return false;
-}
-
 /* What audit_succession('*') did, for one line; or to one log. */
 typedef struct succession_call {
     bool every;
@@ -394,7 +386,7 @@ static void audit_succession(sqlite3_context *context, int argc, sqlite3_value *
     succession_call call = {0};
     (void)argc;
     const char *name = rbt_text_argument(argv[0], who, "log", &error);
-    if (inside_a_write(connection->db))
+    if (rbt_inside_a_write(connection->db))
         rbt_fail(&error, SQLITE_ERROR, "%s: it must be called by itself, as SELECT %s(log)", who,
                  who);
     if (error.code == SQLITE_OK) {
@@ -427,7 +419,7 @@ static void audit_discard(sqlite3_context *context, int argc, sqlite3_value **ar
     const char *name = rbt_text_argument(argv[0], who, "log", &error);
     const char *reason = rbt_text_argument(argv[1], who, "reason", &error);
     if (reason && !reason[0]) rbt_fail(&error, SQLITE_ERROR, "%s: reason must not be empty", who);
-    if (inside_a_write(connection->db))
+    if (rbt_inside_a_write(connection->db))
         rbt_fail(&error, SQLITE_ERROR, "%s: it must be called by itself, as SELECT %s(log, reason)",
                  who, who);
     if (error.code == SQLITE_OK) log = rbt_log_find(connection, name, who, &error);

@@ -10,6 +10,7 @@
 #include "../base/memory.h"
 #include "../base/utf8.h"
 #include "envelope.h"
+#include "stack.h"
 #include <sodium.h>
 
 enum {
@@ -123,7 +124,9 @@ static int derive_key(uint8_t key[RBT_BACKUP_KEY_SIZE], const uint8_t *backup,
 int rbt_backup_key(uint8_t key[RBT_BACKUP_KEY_SIZE], const rbt_buffer *bytes,
                    const uint8_t *passphrase, size_t passphrase_length, const char *who,
                    rbt_error *error) {
-    return derive_key(key, bytes->data, passphrase, passphrase_length, who, error);
+    int code = derive_key(key, bytes->data, passphrase, passphrase_length, who, error);
+    rbt_wipe_stack();
+    return code;
 }
 
 /* Message key and commitment, from the backup's first 64 bytes. */
@@ -176,6 +179,7 @@ int rbt_backup_seal(rbt_buffer *text, const rbt_backup_cost *cost,
 cleanup:
     rbt_wipe(key, sizeof key);
     rbt_wipe(derived, sizeof derived);
+    rbt_wipe_stack();
     rbt_buffer_free(&backup);
     return code;
 }
@@ -366,6 +370,7 @@ int rbt_backup_unlock(rbt_buffer *contents, const rbt_buffer *bytes,
                           out, NULL, NULL, backup + SEALED_AT, sealed_length, NULL, 0,
                           backup + NONCE_AT, derived) == 0;
     rbt_wipe(derived, sizeof derived);
+    rbt_wipe_stack();
     if (!fits.commitment || !fits.ciphertext) {
         rbt_wipe(out, opened_length);
         return refuse_unlock(backup, &fits, who, error);

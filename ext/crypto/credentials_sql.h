@@ -37,4 +37,7 @@ typedef struct rbt_plain_value {
 int rbt_value_argument(rbt_plain_value *plain, sqlite3_value *value, const char *who,
                        rbt_error *error);
 
+/* Gives an opened value as the function's result, with its type; its memory is moved, not copied. */
+void rbt_opened_result(sqlite3_context *context, rbt_opened *opened);
+
 #endif

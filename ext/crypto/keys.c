@@ -12,6 +12,7 @@
 #include "../base/bytes.h"
 #include "../base/memory.h"
 #include "key_source.h"
+#include "stack.h"
 #include <pthread.h>
 #include <sodium.h>
 
@@ -68,6 +69,7 @@ static void fingerprint_of(uint8_t fingerprint[FINGERPRINT_SIZE], const key_text
     fingerprint_part(&hash, texts->signing);
     crypto_generichash_final(&hash, fingerprint, FINGERPRINT_SIZE);
     rbt_wipe(&hash, sizeof hash);
+    rbt_wipe_stack();
 }
 
 /* Decodes one key of 32 bytes; what begins error messages with the key's place, never its text. */
@@ -76,12 +78,12 @@ static int decode_key(uint8_t key[MASTER_SIZE], const char *text, size_t length,
     rbt_buffer decoded = {.secret = true};
     int code = SQLITE_OK;
 
-    if (strspn(text, " \t\r\n") >= length)
-        code = rbt_fail(error, SQLITE_ERROR, "%s is empty", what);
-    else if (!rbt_base64_decode_python(&decoded, text, length))
+    if (!rbt_base64_decode_python(&decoded, text, length))
         code = decoded.failed ? rbt_fail_nomem(error)
                               : rbt_fail(error, SQLITE_ERROR,
                                          "%s is not base64: its length or padding is wrong", what);
+    else if (decoded.length == 0 && strspn(text, " \t\r\n") >= length)
+        code = rbt_fail(error, SQLITE_ERROR, "%s is empty", what);
     else if (decoded.length != MASTER_SIZE)
         code = rbt_fail(error, SQLITE_ERROR, "%s decodes to %lld bytes, expected %d", what,
                         (long long)decoded.length, MASTER_SIZE);
@@ -119,7 +121,9 @@ static bool derive_ring_key(rbt_ring_key *key, const uint8_t master[MASTER_SIZE]
     memcpy(key->id, id, RBT_KEY_ID_SIZE);
     memcpy(key->fernet_sign, master, sizeof key->fernet_sign);
     memcpy(key->fernet_encrypt, master + sizeof key->fernet_sign, sizeof key->fernet_encrypt);
+    rbt_fernet_schedule_make(&key->fernet_schedule, key->fernet_encrypt);
     rbt_wipe(seed, sizeof seed);
+    rbt_wipe_stack();
     return derived;
 }
 
@@ -216,6 +220,7 @@ static int fill_signing(rbt_keys *keys, const key_texts *texts, const char *who,
         at += length + 1;
     }
     rbt_wipe(seed, sizeof seed);
+    rbt_wipe_stack();
     return code;
 }
 

@@ -10,6 +10,7 @@
 
 #include "../base/connection.h"
 #include "../base/error.h"
+#include "fernet.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@ enum { RBT_KEY_ID_SIZE = 8, RBT_SUBKEY_SIZE = 32 };
 typedef struct rbt_ring_key {
     uint8_t id[RBT_KEY_ID_SIZE];                 /* first 8 bytes of rbt_kyid */
     uint8_t fernet_sign[16], fernet_encrypt[16]; /* the master's two halves; together the master */
+    rbt_fernet_schedule fernet_schedule;         /* of fernet_encrypt */
     uint8_t aead[32], bidx[32], subj[32], nonc[32], seal[32];
     uint8_t sign_secret[64]; /* Ed25519 secret key of the seed rbt_sign (libsodium's form) */
     uint8_t sign_public[32];

@@ -9,6 +9,7 @@
 #include "../base/memory.h"
 #include "../base/utf8.h"
 #include "note_name.h"
+#include "stack.h"
 #include <sodium.h>
 #include <string.h>
 
@@ -36,9 +37,10 @@ int rbt_note_sign(rbt_buffer *out, const char *text, size_t length, const rbt_ve
                         "be signed",
                         signer->name);
     memcpy(signature, signer->key_id, KEY_ID_SIZE);
-    if (crypto_sign_detached(signature + KEY_ID_SIZE, NULL, (const uint8_t *)text, length,
-                             secret) != 0)
-        return rbt_fail(error, SQLITE_ERROR, "%s: cannot sign", signer->name);
+    int code =
+        crypto_sign_detached(signature + KEY_ID_SIZE, NULL, (const uint8_t *)text, length, secret);
+    rbt_wipe_stack();
+    if (code != 0) return rbt_fail(error, SQLITE_ERROR, "%s: cannot sign", signer->name);
     rbt_buffer_add(out, text, length);
     rbt_buffer_add_byte(out, '\n');
     rbt_buffer_add(out, line_prefix, PREFIX_LENGTH);

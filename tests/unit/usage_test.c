@@ -110,7 +110,7 @@ static void test_fernet(const rbt_keys *keys) {
     rbt_buffer token = {0}, scratch = {0};
     const rbt_ring_key *second = rbt_keys_at(keys, 1);
     rbt_usage usage;
-    if (!rbt_fernet_seal(&token, 1700000000, iv, second->fernet_sign, second->fernet_encrypt,
+    if (!rbt_fernet_seal(&token, 1700000000, iv, second->fernet_sign, &second->fernet_schedule,
                          plaintext, sizeof plaintext))
         bail("no token");
     usage = usage_of(token.data, token.length, true, keys);
