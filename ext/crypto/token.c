@@ -10,6 +10,7 @@
 #include "../base/utf8.h"
 #include "envelope.h"
 #include "fernet.h"
+#include "nonce_random.h"
 #include "stack.h"
 #include <sodium.h>
 
@@ -136,7 +137,7 @@ int rbt_token_seal(uint8_t **out, const rbt_keys *keys, rbt_place place, uint8_t
     *out = rbt_malloc(value_length + RBT_ENVELOPE_OVERHEAD);
     if (*out == NULL) return rbt_fail_nomem(error);
     rbt_envelope_header(header, RBT_ENVELOPE_KIND_RING, key->id, now);
-    randombytes_buf(random, sizeof random);
+    rbt_nonce_random(random);
     rbt_envelope_nonce(nonce, key->nonc, random, header, place.bytes, place.length, type, value,
                        value_length);
     rbt_envelope_seal(*out, RBT_ENVELOPE_KIND_RING, key->id, now, nonce, key->aead, place.bytes,
