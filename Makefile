@@ -6,7 +6,7 @@
 #   make demo       deps, build, and a worked session (sql/demo.sh; DATA=file.csv for your own trades)
 #   make test       all tests, on the installed SQLite and on the newest release (NEWEST=no: without)
 #   make check      format, static analysis, layering, a build without a warning
-#   make bench      measurements
+#   make bench      measurements (ROWS=n in the logs; INSTRUCTIONS=1 counts those too, by valgrind)
 #   make install    into LIBDIR, where `.load rustybt` finds it; DESTDIR and PREFIX as usual
 #   make uninstall, make clean
 #
@@ -107,8 +107,10 @@ $(LIBRARY): $(CORE_OBJECTS)
 
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libsqlite3-dev sqlite3 libsodium-dev nettle-dev \
     libzstd-dev libxxhash-dev zstd
-TEST_PACKAGES := perl python3 python3-cryptography python3-zstandard binutils
+TEST_PACKAGES := perl python3 python3-argon2 python3-cryptography python3-dotenv \
+    python3-zstandard binutils softhsm2 opensc openssl valgrind
 CHECK_PACKAGES := clang-format clang-tidy cppcheck
+BENCH_PACKAGES := python3 python3-cryptography postgresql $(if $(INSTRUCTIONS),valgrind)
 
 # Installs the packages of $(1) that are missing, and the package of each command of $(2) that is.
 define install_packages
@@ -208,12 +210,14 @@ $(B)/bench/%: bench/%.c $(LIBRARY) $(B)/compile.flags
 	$(Q)$(COMPILE) -DSQLITE_CORE -Iext -Ibench -MMD -MP $(LDFLAGS) -o $@ $< $(LIBRARY) \
 	    $(CRYPTO_LIBS) -lsqlite3 -lm
 
-bench: deps
+bench:
+	$(call install_packages,$(BUILD_PACKAGES) $(BENCH_PACKAGES))
 	@$(MAKE) run-benches
 
+# Without installing anything: what is missing is skipped.
 run-benches: $(EXTENSION) $(BENCHES)
-	$(Q)for program in $(BENCHES); do $$program || exit 1; done
-	$(Q)for script in $(sort $(wildcard bench/*.sh)); do sh $$script || exit 1; done
+	$(Q)BENCH_BUILD=$(B) RUSTYBT_SO=$(EXTENSION) INSTRUCTIONS=$(INSTRUCTIONS) \
+	    /usr/bin/python3 bench/ratios.py $(ROWS)
 
 # ---------------------------------------------------------------------------------------- checks
 

@@ -10,6 +10,7 @@
 #include "../crypto/credentials_sql.h"
 #include "subject_erase.h"
 #include "subject_hold.h"
+#include "subject_rotate.h"
 
 static int subject_argument(rbt_subject_name *subject, sqlite3_value *value, const char *who,
                             rbt_error *error) {
@@ -172,6 +173,20 @@ static void subject_forget(sqlite3_context *context, int argc, sqlite3_value **a
     give_line(context, &line, &error);
 }
 
+static void subject_rotate(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    static const char who[] = "subject_rotate";
+    rbt_connection *connection = rbt_connection_of(context);
+    rbt_error error = {0};
+    rbt_buffer line = {0};
+    (void)argc, (void)argv;
+    if (!sqlite3_get_autocommit(connection->db))
+        rbt_fail(&error, SQLITE_ERROR,
+                 "%s: it makes its own transactions; COMMIT or ROLLBACK first", who);
+    require_alone(connection->db, who, "", &error);
+    if (error.code == SQLITE_OK) rbt_subject_rotate(connection, &line, who, &error);
+    give_line(context, &line, &error);
+}
+
 const rbt_function rbt_subject_functions[] = {
     {"subject_encrypt", 2, 3, RBT_DIRECT, subject_encrypt,
      "subject_encrypt(subject, value[, context])", "encryption",
@@ -190,5 +205,8 @@ const rbt_function rbt_subject_functions[] = {
     {"subject_forget", 1, 1, RBT_DIRECT, subject_forget, "subject_forget(subject)", "encryption",
      "destroys the subject's key, so that all its values stay closed; says where traces remain",
      "SELECT subject_forget('customer/42')"},
+    {"subject_rotate", 0, 0, RBT_DIRECT, subject_rotate, "subject_rotate()", "encryption",
+     "puts all subject keys under the primary key, in batches, and counts them",
+     "SELECT subject_rotate()"},
     {0},
 };

@@ -39,4 +39,10 @@ bool rbt_inside_a_write(sqlite3 *db);
 void rbt_result_text(sqlite3_context *context, rbt_buffer *buffer);
 void rbt_result_blob(sqlite3_context *context, rbt_buffer *buffer);
 
+/* Gives text from rbt_malloc, with a NUL after its length bytes, as the function's result, to be wiped
+** as soon as SQLite has no more use for it. Given as terminated text: else SQLite would, for whoever
+** reads it with sqlite3_column_text, copy it into memory of its own, and free that unwiped. Text that
+** holds a NUL itself, or belongs to a UTF-16 database, is copied all the same. */
+void rbt_result_secret_text(sqlite3_context *context, char *text, size_t length);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "../base/bytes.h"
 #include "../base/memory.h"
+#include "stack.h"
 #include <sodium.h>
 
 enum { DIGEST_SIZE = 32, DIGEST_KEPT = RBT_BLIND_INDEX_SIZE - RBT_KEY_ID_SIZE };
@@ -27,4 +28,5 @@ void rbt_blind_index(uint8_t out[24], const rbt_ring_key *key, const uint8_t *co
     memcpy(out + RBT_KEY_ID_SIZE, digest, DIGEST_KEPT);
     rbt_wipe(&hash, sizeof hash); /* its block holds the key, and the value */
     rbt_wipe(digest, sizeof digest);
+    rbt_wipe_stack();
 }

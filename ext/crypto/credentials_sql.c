@@ -33,16 +33,21 @@ int rbt_place_argument(rbt_place *place, int argument_count, sqlite3_value **arg
 
 int rbt_bytes_argument(const uint8_t **bytes, size_t *length, sqlite3_value *value,
                        const char *what, const char *who, rbt_error *error) {
+    static const uint8_t empty[1] = {0};
     int type = sqlite3_value_type(value);
-    if (type == SQLITE_TEXT)
+    /* Text is taken as it lies there: sqlite3_value_text would copy what lacks a NUL, and SQLite frees
+    ** its copy without wiping it. */
+    bool converted = type == SQLITE_TEXT && sqlite3_value_encoding(value) != SQLITE_UTF8;
+    if (converted)
         *bytes = sqlite3_value_text(value);
-    else if (type == SQLITE_BLOB)
+    else if (type == SQLITE_TEXT || type == SQLITE_BLOB)
         *bytes = sqlite3_value_blob(value);
     else
         return rbt_fail(error, SQLITE_ERROR, "%s: %s must be TEXT or BLOB, not %s", who, what,
                         rbt_type_name(type));
     *length = (size_t)sqlite3_value_bytes(value);
-    if (*bytes == NULL && (*length > 0 || type == SQLITE_TEXT)) return rbt_fail_nomem(error);
+    if (*bytes == NULL && (*length > 0 || converted)) return rbt_fail_nomem(error);
+    if (*bytes == NULL) *bytes = empty;
     return SQLITE_OK;
 }
 
@@ -86,8 +91,7 @@ void rbt_opened_result(sqlite3_context *context, rbt_opened *opened) {
         sqlite3_result_double(context, real);
         break;
     case RBT_VALUE_TEXT:
-        sqlite3_result_text64(context, (const char *)opened->value, opened->length, rbt_secret_free,
-                              SQLITE_UTF8);
+        rbt_result_secret_text(context, (char *)opened->value, opened->length);
         opened->value = NULL;
         break;
     default:

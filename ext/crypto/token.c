@@ -10,15 +10,11 @@
 #include "../base/utf8.h"
 #include "envelope.h"
 #include "fernet.h"
+#include "nonce_random.h"
+#include "stack.h"
 #include <sodium.h>
 
 enum { KEY_ID_AT = 4, CREATED_AT = 12, NUMBER_SIZE = 8 };
-
-void rbt_secret_free(void *memory) {
-    if (memory == NULL) return;
-    rbt_wipe(memory, (size_t)sqlite3_msize(memory));
-    rbt_free(memory);
-}
 
 void rbt_opened_free(rbt_opened *opened) {
     rbt_secret_free(opened->value);
@@ -102,7 +98,7 @@ int rbt_token_open_fernet(rbt_opened *opened, const rbt_keys *keys, const uint8_
         goto cleanup;
     }
     if (!rbt_fernet_decrypt(opened->value, &opened->length, raw.data, raw.length,
-                            key->fernet_encrypt)) {
+                            &key->fernet_schedule)) {
         rbt_opened_free(opened);
         code = rbt_token_refuse(who, error);
         goto cleanup;
@@ -141,7 +137,7 @@ int rbt_token_seal(uint8_t **out, const rbt_keys *keys, rbt_place place, uint8_t
     *out = rbt_malloc(value_length + RBT_ENVELOPE_OVERHEAD);
     if (*out == NULL) return rbt_fail_nomem(error);
     rbt_envelope_header(header, RBT_ENVELOPE_KIND_RING, key->id, now);
-    randombytes_buf(random, sizeof random);
+    rbt_nonce_random(random);
     rbt_envelope_nonce(nonce, key->nonc, random, header, place.bytes, place.length, type, value,
                        value_length);
     rbt_envelope_seal(*out, RBT_ENVELOPE_KIND_RING, key->id, now, nonce, key->aead, place.bytes,
@@ -150,13 +146,34 @@ int rbt_token_seal(uint8_t **out, const rbt_keys *keys, rbt_place place, uint8_t
     return SQLITE_OK;
 }
 
+/* Random as Fernet wants it, and hedged as the envelope's nonce is: should the random source ever
+** repeat itself (a restored virtual machine), different plaintexts still get different ones.
+** BLAKE2b-128(key = rbt_nonc, 32 random bytes || version || u64 BE seconds || plaintext); the nonce has
+** another length of hash, which makes the two unrelated. */
+static void hedged_iv(uint8_t iv[16], const uint8_t nonce_key[32], uint64_t seconds,
+                      const uint8_t *plaintext, size_t length) {
+    crypto_generichash_state hash;
+    uint8_t random[32], head[9] = {RBT_FERNET_VERSION};
+
+    randombytes_buf(random, sizeof random);
+    rbt_store_u64be(head + 1, seconds);
+    crypto_generichash_init(&hash, nonce_key, 32, 16);
+    crypto_generichash_update(&hash, random, sizeof random);
+    crypto_generichash_update(&hash, head, sizeof head);
+    if (length) crypto_generichash_update(&hash, plaintext, length);
+    crypto_generichash_final(&hash, iv, 16);
+    rbt_wipe(&hash, sizeof hash);
+    rbt_wipe(random, sizeof random);
+    rbt_wipe_stack();
+}
+
 int rbt_token_seal_fernet(rbt_buffer *out, const rbt_keys *keys, uint64_t seconds,
                           const uint8_t *plaintext, size_t plaintext_length, rbt_error *error) {
     const rbt_ring_key *key = rbt_keys_at(keys, 0);
     uint8_t iv[16];
 
-    randombytes_buf(iv, sizeof iv);
-    if (!rbt_fernet_seal(out, seconds, iv, key->fernet_sign, key->fernet_encrypt, plaintext,
+    hedged_iv(iv, key->nonc, seconds, plaintext, plaintext_length);
+    if (!rbt_fernet_seal(out, seconds, iv, key->fernet_sign, &key->fernet_schedule, plaintext,
                          plaintext_length))
         return rbt_fail_nomem(error);
     return SQLITE_OK;

@@ -10,6 +10,7 @@
 
 #include "../base/buffer.h"
 #include "../base/error.h"
+#include "../base/memory.h"
 #include "keys.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,9 +33,6 @@ typedef struct rbt_opened {
 } rbt_opened;
 
 void rbt_opened_free(rbt_opened *opened);
-
-/* Wipes a block of sqlite3_malloc memory and frees it; fits the destructor of a result. */
-void rbt_secret_free(void *memory);
 
 /* Opens a token of either format with any key of the ring. A Fernet token cannot carry a context and
 ** is refused when one is given. who begins the error message. */
