@@ -11,6 +11,7 @@ SQLITE_EXTENSION_INIT1
 #include "archive/archive_sql.h"
 #include "archive/store.h"
 #include "audit/audit_sql.h"
+#include "audit/evidence_sql.h"
 #include "base/connection.h"
 #include "base/error.h"
 #include "base/help.h"
@@ -46,6 +47,7 @@ static const rbt_capability capabilities[] = {
     {rbt_credential_functions, NULL},
     {rbt_key_functions, rbt_key_tables},
     {rbt_audit_functions, rbt_audit_tables},
+    {rbt_evidence_functions, NULL},
     {rbt_archive_functions, rbt_archive_tables},
     {own_functions, own_tables},
 };
