@@ -107,7 +107,8 @@ $(LIBRARY): $(CORE_OBJECTS)
 
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libsqlite3-dev sqlite3 libsodium-dev nettle-dev \
     libzstd-dev libxxhash-dev zstd
-TEST_PACKAGES := perl python3 python3-cryptography python3-zstandard binutils
+TEST_PACKAGES := perl python3 python3-cryptography python3-zstandard binutils golang-go \
+    golang-golang-x-mod-dev
 CHECK_PACKAGES := clang-format clang-tidy cppcheck
 
 # Installs the packages of $(1) that are missing, and the package of each command of $(2) that is.

@@ -12,7 +12,8 @@
 #include "note_name.h"
 #include <string.h>
 
-enum { PUBLIC_KEY_SIZE = 32, KEY_ID_SIZE = 4 };
+/* KEY_LETTERS: base64 of a type byte and a key. */
+enum { PUBLIC_KEY_SIZE = 32, KEY_ID_SIZE = 4, KEY_LETTERS = 44 };
 
 /* The white space and control characters of Unicode, of which no key name may have any. Go's note
 ** package uses unicode.IsSpace; the controls besides are C0, DEL and C1. */
@@ -76,8 +77,8 @@ bool rbt_verifier_make(rbt_verifier *verifier, const char *name, const uint8_t p
 bool rbt_verifier_parse(rbt_verifier *verifier, const char *text, size_t length) {
     char name[sizeof verifier->name];
     uint8_t key_id[KEY_ID_SIZE];
-    rbt_buffer key = {0};
-    bool valid = false;
+    uint8_t room[KEY_LETTERS];
+    rbt_buffer key = {.data = room, .capacity = sizeof room}; /* needs no memory */
 
     const char *end = text + length;
     const char *plus = memchr(text, '+', length);
@@ -91,13 +92,12 @@ bool rbt_verifier_parse(rbt_verifier *verifier, const char *text, size_t length)
     if (end - id < 2 * KEY_ID_SIZE + 1 || id[2 * KEY_ID_SIZE] != '+') return false;
     if (!rbt_hex_decode(key_id, sizeof key_id, id, 2 * KEY_ID_SIZE)) return false;
     const char *encoded = id + 2 * KEY_ID_SIZE + 1;
-    if (rbt_base64_decode(&key, encoded, (size_t)(end - encoded), false, false) &&
-        key.length == 1 + PUBLIC_KEY_SIZE &&
-        (key.data[0] == RBT_SIGNATURE_ED25519 || key.data[0] == RBT_SIGNATURE_COSIGNATURE))
-        valid = make(verifier, name, (rbt_signature_type)key.data[0], key.data + 1) &&
-                memcmp(verifier->key_id, key_id, sizeof key_id) == 0;
-    rbt_buffer_free(&key);
-    return valid;
+    return end - encoded == KEY_LETTERS &&
+           rbt_base64_decode(&key, encoded, KEY_LETTERS, false, false) &&
+           key.length == 1 + PUBLIC_KEY_SIZE &&
+           (room[0] == RBT_SIGNATURE_ED25519 || room[0] == RBT_SIGNATURE_COSIGNATURE) &&
+           make(verifier, name, (rbt_signature_type)room[0], room + 1) &&
+           memcmp(verifier->key_id, key_id, sizeof key_id) == 0;
 }
 
 void rbt_verifier_format(rbt_buffer *out, const rbt_verifier *verifier) {

@@ -27,7 +27,7 @@ static const char expected_functions[] =
     "decrypt/1 D, decrypt/2 D, encrypt/1 -, encrypt/2 -, "
     "fernet_decrypt/1 D, fernet_decrypt/2 D, fernet_encrypt/1 D, "
     "key_id/0 D, key_reload/0 D, key_rotate/1 D, key_rotate/2 D, keygen/0 D, keygen/1 D, "
-    "rustybt_append_only/0 I, rustybt_version/0 Id, token_info/1 Id";
+    "proof_verify/3 Id, rustybt_append_only/0 I, rustybt_version/0 Id, token_info/1 Id";
 
 static const char expected_modules[] =
     "archive, archive_entries, archive_info, archive_verify, audit_log, audit_logs, "
