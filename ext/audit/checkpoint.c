@@ -46,7 +46,7 @@ bool rbt_hash_parse(rbt_hash *hash, const char *text, size_t length) {
     if (length != LETTERS || !rbt_base64_decode(&bytes, text, length, false, false) ||
         bytes.length != sizeof hash->bytes)
         return false;
-    memcpy(hash->bytes, room, sizeof hash->bytes);
+    memcpy(hash->bytes, bytes.data, sizeof hash->bytes);
     return true;
 }
 

@@ -105,7 +105,7 @@ static int damaged_tree(rbt_log *log, const char *who, rbt_error *error) {
 static int write_proof(rbt_log *log, uint64_t id, const char *who, rbt_buffer *out,
                        rbt_error *error) {
     rbt_buffer note = {0}, leaf = {0};
-    rbt_checkpoint checkpoint;
+    rbt_checkpoint checkpoint = {0};
     rbt_proof path;
     rbt_hash hash;
     bool found = false;
@@ -158,7 +158,7 @@ static void audit_proof(sqlite3_context *context, int argc, sqlite3_value **argv
 static int write_consistency(rbt_log *log, uint64_t old_size, const char *who, rbt_buffer *out,
                              rbt_error *error) {
     rbt_buffer note = {0};
-    rbt_checkpoint checkpoint;
+    rbt_checkpoint checkpoint = {0};
     rbt_proof path = {0};
     rbt_hash old_root;
     if (newest_checkpoint(log, who, &note, &checkpoint, error) != SQLITE_OK) goto cleanup;

@@ -95,8 +95,8 @@ bool rbt_verifier_parse(rbt_verifier *verifier, const char *text, size_t length)
     return end - encoded == KEY_LETTERS &&
            rbt_base64_decode(&key, encoded, KEY_LETTERS, false, false) &&
            key.length == 1 + PUBLIC_KEY_SIZE &&
-           (room[0] == RBT_SIGNATURE_ED25519 || room[0] == RBT_SIGNATURE_COSIGNATURE) &&
-           make(verifier, name, (rbt_signature_type)room[0], room + 1) &&
+           (key.data[0] == RBT_SIGNATURE_ED25519 || key.data[0] == RBT_SIGNATURE_COSIGNATURE) &&
+           make(verifier, name, (rbt_signature_type)key.data[0], key.data + 1) &&
            memcmp(verifier->key_id, key_id, sizeof key_id) == 0;
 }
 

@@ -58,7 +58,9 @@ def judge(program, questions):
 def ours(db, proof, leaf, vkeys):
     """proof_verify's answer in the same form."""
     try:
-        return "ok" if rbt.value(db, "SELECT proof_verify(?, ?, ?)", proof, leaf, vkeys) == 1 else "0"
+        return (
+            "ok" if rbt.value(db, "SELECT proof_verify(?, ?, ?)", proof, leaf, vkeys) == 1 else "0"
+        )
     except sqlite3.Error as error:
         return str(error)
 
@@ -102,7 +104,9 @@ def main():
         program = build(place)
         rbt.plan(15)
         db = rbt.connect(place / "test.db")
-        db.execute("CREATE VIRTUAL TABLE log USING audit_log(n INTEGER, origin='example.com/audit')")
+        db.execute(
+            "CREATE VIRTUAL TABLE log USING audit_log(n INTEGER, origin='example.com/audit')"
+        )
         rbt.equal(
             rbt.value(db, "SELECT audit_public_key('log')"),
             notes.Key("example.com/audit", LOG_SEED).vkey,
