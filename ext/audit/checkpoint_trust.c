@@ -69,7 +69,9 @@ int rbt_checkpoint_judge(rbt_judged *judged, const char *note, size_t length, co
     } else if (!rbt_checkpoint_parse(&judged->checkpoint, note, text_length)) {
         refuse(judged, "checkpoint", "%s is no signed checkpoint%s", what, "");
     } else if (origin && strcmp(judged->checkpoint.origin, origin) != 0) {
-        refuse(judged, "checkpoint", "%s is of another log: %s", what, judged->checkpoint.origin);
+        judged->kind = "checkpoint";
+        rbt_buffer_printf(&judged->sentence, "%s is of log %s, not of %s", what,
+                          judged->checkpoint.origin, origin);
     } else {
         judged->well_formed = true;
         judged->signatures = rbt_calloc(count * sizeof *judged->signatures);

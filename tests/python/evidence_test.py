@@ -202,7 +202,7 @@ def refusals(place):
         (
             "another log's",
             f"example.com/b\n1\n{'A' * 43}=\n\n\u2014 a AAAAAAAA\n",
-            "the previous checkpoint is of another log: example.com/b",
+            "the previous checkpoint is of log example.com/b, not of example.com/log",
         ),
     ):
         rbt.refuses(

@@ -125,7 +125,8 @@ static void test_judgement(void) {
               "RUSTYBT_VERIFY_KEYS or give vkeys",
               "without any key nothing is believed");
     is_judged(COSIGNED, "example.com/other", 0, 2, true,
-              "checkpoint: it is of another log: example.com/audit", "another log's is named");
+              "checkpoint: it is of log example.com/audit, not of example.com/other",
+              "another log's is named");
     is_judged(TEXT "\n" LOG_LINE LATE_LINE, origin, 0, 2, false,
               "checkpoint: it has a wrong signature by witness.example/w1",
               "a wrong cosignature is named even where none is required");
