@@ -13,6 +13,7 @@
 #include "../base/memory.h"
 #include "../base/sql_util.h"
 #include "../crypto/keys.h"
+#include "checkpoint_store.h"
 #include "events.h"
 #include "log_paths.h"
 #include "log_rows.h"
@@ -80,9 +81,10 @@ typedef struct job {
     rbt_frontier before;
     rbt_hash root;
     rbt_proof genesis_proof;
-    int64_t next_id;  /* of the source */
-    rbt_buffer lines; /* a batch of lines, each behind its length as u32 LE */
-    size_t next_line; /* offset in lines */
+    rbt_buffer checkpoint; /* the newest stored one; empty when there is none */
+    int64_t next_id;       /* of the source */
+    rbt_buffer lines;      /* a batch of lines, each behind its length as u32 LE */
+    size_t next_line;      /* offset in lines */
 } job;
 
 /* Ends a transaction of ours. What it has read no longer counts: others may append from here on. */
@@ -160,6 +162,10 @@ static int plan_segment(job *j, int64_t cutoff, const rbt_signing_key *signing, 
         rbt_tree_root(&j->root, (uint64_t)j->last_id + 1, rbt_log_node, log, error);
         rbt_tree_inclusion(&j->genesis_proof, 0, (uint64_t)j->last_id + 1, rbt_log_node, log,
                            error);
+        uint64_t checkpoint_size;
+        bool stored;
+        rbt_buffer_clear(&j->checkpoint);
+        rbt_checkpoint_newest(log, &j->checkpoint, &checkpoint_size, &stored, error);
         rbt_execute(
             log->db, error, who,
             "INSERT INTO \"%w\".\"%w_segments\"(first_id, last_id, directory, file, status) "
@@ -258,6 +264,8 @@ static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_sum
                              .before = &j->before,
                              .genesis = log->genesis,
                              .genesis_proof = &j->genesis_proof,
+                             .checkpoint =
+                                 j->checkpoint.length ? rbt_buffer_text(&j->checkpoint) : NULL,
                              .previous_manifest = j->has_previous ? j->previous_manifest : NULL,
                              .signer_secret = signing->secret};
     memcpy(plan.log_id, log->log_id, sizeof plan.log_id);
@@ -465,7 +473,10 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
         archive_all(j, cutoff, signing, report, error);
     }
     if (lock >= 0) rbt_files->close(lock); /* only a lock was on it */
-    if (j) rbt_free(j->file);
+    if (j) {
+        rbt_free(j->file);
+        rbt_buffer_free(&j->checkpoint);
+    }
     rbt_free(j);
     rbt_free(opened);
     rbt_keys_free((rbt_keys *)keys);

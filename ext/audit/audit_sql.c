@@ -23,9 +23,8 @@ static void append_only(sqlite3_context *context, int argc, sqlite3_value **argv
     sqlite3_result_int(context, logs && logs->inside > 0);
 }
 
-/* The log named by the first argument, with a read transaction held and head and genesis read. */
-static rbt_log *open_log(sqlite3_context *context, sqlite3_value *argument, const char *who,
-                         sqlite3_stmt **hold, rbt_error *error) {
+rbt_log *rbt_audit_open(sqlite3_context *context, sqlite3_value *argument, const char *who,
+                        sqlite3_stmt **hold, rbt_error *error) {
     const char *name = rbt_text_argument(argument, who, "log", error);
     rbt_log *log = name ? rbt_log_find(rbt_connection_of(context), name, who, error) : NULL;
     *hold = NULL;
@@ -40,8 +39,7 @@ static rbt_log *open_log(sqlite3_context *context, sqlite3_value *argument, cons
     return NULL;
 }
 
-static void close_log(sqlite3_context *context, rbt_log *log, sqlite3_stmt *hold,
-                      rbt_error *error) {
+void rbt_audit_close(sqlite3_context *context, rbt_log *log, sqlite3_stmt *hold, rbt_error *error) {
     sqlite3_finalize(hold);
     rbt_log_release(log);
     if (error->code != SQLITE_OK) rbt_result_error(context, error);
@@ -55,7 +53,7 @@ static void audit_root(sqlite3_context *context, int argc, sqlite3_value **argv)
     rbt_hash root;
     char hex[65];
     if (argc > 1 && sqlite3_value_type(argv[1]) == SQLITE_NULL) return;
-    log = open_log(context, argv[0], who, &hold, &error);
+    log = rbt_audit_open(context, argv[0], who, &hold, &error);
     if (!log) goto cleanup;
     uint64_t size = log->frontier.size;
     if (argc > 1) {
@@ -77,16 +75,16 @@ static void audit_root(sqlite3_context *context, int argc, sqlite3_value **argv)
         sqlite3_result_text(context, hex, 64, SQLITE_TRANSIENT);
     }
 cleanup:
-    close_log(context, log, hold, &error);
+    rbt_audit_close(context, log, hold, &error);
 }
 
 static void audit_size(sqlite3_context *context, int argc, sqlite3_value **argv) {
     rbt_error error = {0};
     sqlite3_stmt *hold = NULL;
     (void)argc;
-    rbt_log *log = open_log(context, argv[0], "audit_size", &hold, &error);
+    rbt_log *log = rbt_audit_open(context, argv[0], "audit_size", &hold, &error);
     if (log) sqlite3_result_int64(context, (int64_t)log->frontier.size);
-    close_log(context, log, hold, &error);
+    rbt_audit_close(context, log, hold, &error);
 }
 
 static void audit_leaf(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -98,7 +96,7 @@ static void audit_leaf(sqlite3_context *context, int argc, sqlite3_value **argv)
     bool found = false;
     (void)argc;
     if (sqlite3_value_type(argv[1]) == SQLITE_NULL) return;
-    log = open_log(context, argv[0], who, &hold, &error);
+    log = rbt_audit_open(context, argv[0], who, &hold, &error);
     if (!log) goto cleanup;
     if (sqlite3_value_type(argv[1]) != SQLITE_INTEGER)
         rbt_fail(&error, SQLITE_ERROR, "%s: id must be INTEGER, not %s", who,
@@ -113,7 +111,7 @@ static void audit_leaf(sqlite3_context *context, int argc, sqlite3_value **argv)
     }
 cleanup:
     rbt_buffer_free(&leaf);
-    close_log(context, log, hold, &error);
+    rbt_audit_close(context, log, hold, &error);
 }
 
 static void audit_public_key(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -123,7 +121,7 @@ static void audit_public_key(sqlite3_context *context, int argc, sqlite3_value *
     rbt_buffer text = {0};
     rbt_verifier verifier;
     const char *form = argc > 1 ? rbt_text_argument(argv[1], who, "form", &error) : "vkey";
-    rbt_log *log = form ? open_log(context, argv[0], who, &hold, &error) : NULL;
+    rbt_log *log = form ? rbt_audit_open(context, argv[0], who, &hold, &error) : NULL;
     if (!log) goto cleanup;
     const rbt_keys *keys = rbt_connection_keys(rbt_connection_of(context), who, &error);
     const rbt_signing_key *signing = keys ? rbt_keys_signing(keys) : NULL;
@@ -144,7 +142,7 @@ static void audit_public_key(sqlite3_context *context, int argc, sqlite3_value *
     if (error.code == SQLITE_OK) rbt_result_text(context, &text);
 cleanup:
     rbt_buffer_free(&text);
-    close_log(context, log, hold, &error);
+    rbt_audit_close(context, log, hold, &error);
 }
 
 /* The first finding of level error is what the scalar form raises; the info lines are its result. */
@@ -170,11 +168,12 @@ static void audit_verify(sqlite3_context *context, int argc, sqlite3_value **arg
     static const char who[] = "audit_verify";
     rbt_error error = {0};
     verdict v = {0};
+    rbt_buffer note = {0};
     const char *checkpoint = NULL, *vkeys = NULL;
     int64_t problems = 0;
     const char *name = rbt_text_argument(argv[0], who, "log", &error);
     /* NULL is no way to leave the checkpoint out: readfile() of a missing file gives NULL. */
-    if (argc > 1) checkpoint = rbt_text_argument(argv[1], who, "checkpoint", &error);
+    if (argc > 1) checkpoint = rbt_audit_note_argument(&note, argv[1], who, "checkpoint", &error);
     if (argc > 2) vkeys = rbt_text_argument(argv[2], who, "vkeys", &error);
     if (error.code == SQLITE_OK)
         rbt_logs_verify(rbt_connection_of(context), name, checkpoint, vkeys, judge, &v, &problems,
@@ -190,6 +189,7 @@ static void audit_verify(sqlite3_context *context, int argc, sqlite3_value **arg
         rbt_result_text(context, &v.lines);
     else
         rbt_result_error(context, &error);
+    rbt_buffer_free(&note);
     rbt_buffer_free(&v.lines);
     rbt_free(v.first_problem);
 }
@@ -465,7 +465,7 @@ const rbt_function rbt_audit_functions[] = {
      "SELECT audit_leaf('order_audit_log', 0)"},
     {"audit_public_key", 1, 2, RBT_DIRECT, audit_public_key,
      "audit_public_key(log[, 'vkey'|'pem'])", "signing",
-     "the public key that verifies the log's segments",
+     "the public key that verifies the log's segments and checkpoints",
      "SELECT audit_public_key('order_audit_log')"},
     {"audit_verify", 1, 3, RBT_DIRECT, audit_verify, "audit_verify(log[, checkpoint[, vkeys]])",
      "verify",

@@ -7,6 +7,7 @@
 #include "../base/list_table.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "checkpoint_store.h"
 #include "log_list.h"
 #include "log_paths.h"
 #include "log_table.h"
@@ -29,11 +30,14 @@ static int fill_verify(rbt_connection *connection, sqlite3_value **arguments, rb
     static const char who[] = "audit_verify";
     const char *checkpoint = NULL, *vkeys = NULL;
     int64_t problems;
+    rbt_buffer note = {0};
     const char *name = rbt_text_argument(arguments[0], who, "log", error);
-    if (arguments[1]) checkpoint = rbt_text_argument(arguments[1], who, "checkpoint", error);
+    if (arguments[1])
+        checkpoint = rbt_audit_note_argument(&note, arguments[1], who, "checkpoint", error);
     if (arguments[2]) vkeys = rbt_text_argument(arguments[2], who, "vkeys", error);
     if (error->code == SQLITE_OK)
         rbt_logs_verify(connection, name, checkpoint, vkeys, add_finding, list, &problems, error);
+    rbt_buffer_free(&note);
     return error->code;
 }
 
@@ -69,10 +73,14 @@ static int list_log(rbt_log *log, void *context, rbt_error *error) {
     rbt_list *list = context;
     rbt_error damage = {0};
     int64_t archived_to = 0, segments = 0;
-    bool found = false;
+    uint64_t checkpoint_size = 0;
+    rbt_buffer checkpoint = {0};
+    bool found = false, has_checkpoint = false;
     if (rbt_log_peek(log, &damage) == SQLITE_OK &&
-        rbt_log_meta_i64(log, "archived_to", &archived_to, &found, &damage) == SQLITE_OK)
-        count_segments(log, &segments, &damage);
+        rbt_log_meta_i64(log, "archived_to", &archived_to, &found, &damage) == SQLITE_OK &&
+        count_segments(log, &segments, &damage) == SQLITE_OK)
+        rbt_checkpoint_newest(log, &checkpoint, &checkpoint_size, &has_checkpoint, &damage);
+    rbt_buffer_free(&checkpoint);
     bool intact = damage.code == SQLITE_OK;
     if (damage.code == SQLITE_NOMEM || damage.code == SQLITE_BUSY)
         rbt_fail(error, damage.code, "%s", damage.message ? damage.message : log->name);
@@ -95,6 +103,10 @@ static int list_log(rbt_log *log, void *context, rbt_error *error) {
     add_text_or_null(list, log->declaration->retain);
     rbt_list_i64(list, log->declaration->sealed);
     add_text_or_null(list, intact ? log->origin : NULL);
+    if (intact && has_checkpoint)
+        rbt_list_i64(list, (int64_t)checkpoint_size);
+    else
+        rbt_list_null(list);
     return error->code;
 }
 
@@ -107,8 +119,9 @@ static int fill_logs(rbt_connection *connection, sqlite3_value **arguments, rbt_
 static const rbt_list_spec logs_spec = {
     "audit_logs",
     "name TEXT, schema TEXT, entries INTEGER, hot INTEGER, archived_to INTEGER, pruned_to INTEGER, "
-    "segments INTEGER, archive TEXT, archive_after TEXT, retain TEXT, sealed INTEGER, origin TEXT",
-    12,
+    "segments INTEGER, archive TEXT, archive_after TEXT, retain TEXT, sealed INTEGER, origin TEXT, "
+    "last_checkpoint_size INTEGER",
+    13,
     0,
     0,
     true,

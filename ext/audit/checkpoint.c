@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
 ** Checkpoint text of c2sp.org/tlog-checkpoint: "origin\nsize\nbase64(root)\n" and extension lines.
-*Pure;
-** calls base only.
+** Pure; calls base only.
 */
 #include "checkpoint.h"
 
@@ -27,17 +26,28 @@ static bool next_line(const char **text, const char *end, const char **line, siz
     return true;
 }
 
-static bool parse_size(uint64_t *size, const char *digits, size_t length) {
-    if (length > 1 && digits[0] == '0') return false;
-    uint64_t value = 0;
+bool rbt_decimal_parse(uint64_t *value, const char *digits, size_t length) {
+    uint64_t sum = 0;
+    if (length == 0 || (length > 1 && digits[0] == '0')) return false;
     for (size_t i = 0; i < length; i++) {
         if (digits[i] < '0' || digits[i] > '9') return false;
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, (uint64_t)(digits[i] - '0'), &value))
+        if (__builtin_mul_overflow(sum, 10, &sum) ||
+            __builtin_add_overflow(sum, (uint64_t)(digits[i] - '0'), &sum))
             return false;
     }
-    *size = value;
-    return value <= INT64_MAX;
+    *value = sum;
+    return sum <= INT64_MAX;
+}
+
+bool rbt_hash_parse(rbt_hash *hash, const char *text, size_t length) {
+    enum { LETTERS = 44 }; /* of 32 bytes, padding included */
+    uint8_t room[LETTERS];
+    rbt_buffer bytes = {.data = room, .capacity = sizeof room};
+    if (length != LETTERS || !rbt_base64_decode(&bytes, text, length, false, false) ||
+        bytes.length != sizeof hash->bytes)
+        return false;
+    memcpy(hash->bytes, bytes.data, sizeof hash->bytes);
+    return true;
 }
 
 bool rbt_checkpoint_parse(rbt_checkpoint *checkpoint, const char *text, size_t length) {
@@ -51,15 +61,10 @@ bool rbt_checkpoint_parse(rbt_checkpoint *checkpoint, const char *text, size_t l
     checkpoint->origin[line_length] = 0;
 
     if (!next_line(&text, end, &line, &line_length)) return false;
-    if (!parse_size(&checkpoint->size, line, line_length)) return false;
+    if (!rbt_decimal_parse(&checkpoint->size, line, line_length)) return false;
 
     if (!next_line(&text, end, &line, &line_length)) return false;
-    rbt_buffer root = {0};
-    bool valid = rbt_base64_decode(&root, line, line_length, false, false) &&
-                 root.length == sizeof checkpoint->root.bytes;
-    if (valid) memcpy(checkpoint->root.bytes, root.data, root.length);
-    rbt_buffer_free(&root);
-
+    bool valid = rbt_hash_parse(&checkpoint->root, line, line_length);
     while (valid && text < end) /* extension lines say nothing that concerns us */
         valid = next_line(&text, end, &line, &line_length);
     return valid;

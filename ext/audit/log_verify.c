@@ -10,13 +10,11 @@
 #include "../base/bytes.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
-#include "checkpoint.h"
 #include "genesis.h"
 #include "log_list.h"
 #include "log_rows.h"
 #include "log_seal.h"
 #include "storage.h"
-#include "trust.h"
 
 #include <stdarg.h>
 
@@ -358,64 +356,9 @@ static int check_declaration(rbt_verification *v, rbt_error *error) {
     return error->code;
 }
 
-static int check_checkpoint(rbt_verification *v, const char *note, const char *vkeys,
-                            rbt_error *error) {
-    rbt_log *log = v->log;
-    rbt_checkpoint checkpoint;
-    rbt_verifier *verifiers = NULL;
-    size_t count = 0, text_length = 0;
-    const char *why = NULL;
-    rbt_hash root;
-    rbt_error unknown = {0};
-    if (!rbt_note_split(note, strlen(note), &text_length, &why) ||
-        !rbt_checkpoint_parse(&checkpoint, note, text_length)) {
-        if (why == rbt_note_no_memory) return rbt_fail_nomem(error);
-        rbt_log_problem(v, "checkpoint", -1, "the checkpoint is no signed checkpoint%s%s",
-                        why ? ": " : "", why ? why : "");
-        return SQLITE_OK;
-    }
-    if (rbt_log_trusted_verifiers(log, vkeys, "audit_verify", &verifiers, &count, error) !=
-        SQLITE_OK)
-        return error->code;
-    uint64_t limit;
-    int signer = rbt_note_verify_at(note, strlen(note), checkpoint.size, verifiers, count, &limit);
-    if (signer == -3)
-        rbt_fail_nomem(error);
-    else if (strcmp(checkpoint.origin, log->origin) != 0)
-        rbt_log_problem(v, "checkpoint", -1, "the checkpoint is of log %s, not of %s",
-                        checkpoint.origin, log->origin);
-    else if (count == 0)
-        rbt_log_problem(v, "untrusted", -1,
-                        "there is no key to trust the checkpoint's signature by; set "
-                        "RUSTYBT_VERIFY_KEYS or give vkeys");
-    else if (signer == RBT_NOTE_SUPERSEDED)
-        rbt_log_problem(v, "checkpoint", -1,
-                        "the checkpoint of %llu leaves is signed by a key that was superseded at "
-                        "size %llu",
-                        (unsigned long long)checkpoint.size, (unsigned long long)limit);
-    else if (signer < 0)
-        rbt_log_problem(v, "checkpoint", -1, "no trusted key signed the checkpoint");
-    else if (checkpoint.size > log->frontier.size)
-        rbt_log_problem(
-            v, "rolled_back", -1,
-            "the checkpoint is of %llu leaves, the log has only %llu: it was rolled back",
-            (unsigned long long)checkpoint.size, (unsigned long long)log->frontier.size);
-    else if (rbt_tree_root(&root, checkpoint.size, rbt_log_node, log, &unknown) != SQLITE_OK)
-        rbt_log_problem(v, "checkpoint", -1, "the root of %llu leaves cannot be computed: %s",
-                        (unsigned long long)checkpoint.size,
-                        unknown.message ? unknown.message : "out of memory");
-    else if (!rbt_hash_equal(&root, &checkpoint.root))
-        rbt_log_problem(
-            v, "forked", -1,
-            "the log's first %llu leaves are not those of the checkpoint: it was re-written",
-            (unsigned long long)checkpoint.size);
-    rbt_error_clear(&unknown);
-    rbt_free(verifiers);
-    return error->code;
-}
-
-static void report_verified(rbt_verification *v, int64_t segments, const char *seal_key,
-                            bool checkpoint) {
+/* extends: what was found of the checkpoint kept outside, or nothing. */
+static void report_verified(rbt_verification *v, int64_t segments, int64_t checkpoints,
+                            const char *seal_key, rbt_buffer *extends) {
     rbt_log *log = v->log;
     rbt_hash root;
     char hex[65];
@@ -436,7 +379,10 @@ static void report_verified(rbt_verification *v, int64_t segments, const char *s
         rbt_buffer_printf(&text, ", sealed under key %s", seal_key);
     else
         rbt_buffer_add_text(&text, ", not sealed");
-    if (checkpoint) rbt_buffer_add_text(&text, ", extends the checkpoint");
+    if (checkpoints)
+        rbt_buffer_printf(&text, ", %lld stored checkpoint%s", (long long)checkpoints,
+                          checkpoints == 1 ? "" : "s");
+    rbt_buffer_add(&text, extends->data ? extends->data : (const uint8_t *)"", extends->length);
     char *line = rbt_buffer_text(&text);
     v->sink(v->context, "info", "verified", -1, line ? line : log->name);
     rbt_buffer_free(&text);
@@ -456,7 +402,8 @@ static void as_finding(rbt_verification *v, rbt_error *error) {
 int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkeys,
                    rbt_error *error) {
     rbt_log *log = v->log;
-    int64_t segments = 0;
+    int64_t segments = 0, checkpoints = 0;
+    rbt_buffer extends = {0};
     char seal_key[17] = "";
     if (log->dirty && rbt_log_flush(log, error) != SQLITE_OK) return error->code;
     if (rbt_log_check_schema(v, error) != SQLITE_OK) return error->code;
@@ -473,9 +420,14 @@ int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkey
         if (error->code == SQLITE_OK) rbt_log_check_segments(v, vkeys, &segments, error);
         if (error->code == SQLITE_OK) rbt_log_check_successions(v, vkeys, error);
         as_finding(v, error);
-        if (error->code == SQLITE_OK && checkpoint) check_checkpoint(v, checkpoint, vkeys, error);
+        if (error->code == SQLITE_OK)
+            rbt_log_check_stored_checkpoints(v, vkeys, 0, &checkpoints, error);
+        as_finding(v, error);
+        if (error->code == SQLITE_OK && checkpoint)
+            rbt_log_check_checkpoint(v, checkpoint, "the checkpoint", vkeys, true, &extends, error);
+        if (extends.failed) rbt_fail_nomem(error);
         if (error->code == SQLITE_OK && v->problems == 0)
-            report_verified(v, segments, seal_key, checkpoint != NULL);
+            report_verified(v, segments, checkpoints, seal_key, &extends);
     } else if (trouble.code == SQLITE_CORRUPT_VTAB || trouble.code == SQLITE_CORRUPT ||
                trouble.code == SQLITE_ERROR) {
         rbt_log_problem(v, "damaged", -1, "%s", trouble.message ? trouble.message : log->name);
@@ -483,6 +435,7 @@ int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkey
         rbt_fail(error, trouble.code, "%s", trouble.message ? trouble.message : log->name);
     }
     rbt_error_clear(&trouble);
+    rbt_buffer_free(&extends);
     sqlite3_finalize(hold);
     return error->code;
 }
@@ -497,7 +450,7 @@ typedef struct verify_all {
 
 static int verify_one(rbt_log *log, void *context, rbt_error *error) {
     verify_all *all = context;
-    rbt_verification v = {log, all->sink, all->context, 0};
+    rbt_verification v = {log, "audit_verify", all->sink, all->context, 0};
     all->logs++;
     rbt_log_verify(&v, all->checkpoint, all->vkeys, error);
     all->problems += v.problems;

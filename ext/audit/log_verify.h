@@ -12,6 +12,7 @@ typedef void (*rbt_finding_sink)(void *context, const char *level, const char *k
 
 typedef struct rbt_verification {
     rbt_log *log;
+    const char *who; /* begins error messages: "audit_verify" */
     rbt_finding_sink sink;
     void *context;
     int64_t problems; /* error findings so far */
@@ -44,5 +45,15 @@ int rbt_log_check_segments(rbt_verification *verification, const char *vkeys, in
 
 /* The part in log_succession_check.c: the log's succession notes (kind "succession"). */
 int rbt_log_check_successions(rbt_verification *verification, const char *vkeys, rbt_error *error);
+/* The parts in log_checkpoint_check.c. A checkpoint kept outside: its signatures, and that the log extends
+** it; kinds "checkpoint", "untrusted", "rolled_back", "forked". what: "the checkpoint". Appends to report
+** (may be NULL) ", extends …" and who cosigned it when. */
+int rbt_log_check_checkpoint(rbt_verification *verification, const char *note, const char *what,
+                             const char *vkeys, bool witnesses_required, rbt_buffer *report,
+                             rbt_error *error);
+/* The stored checkpoints of at least `from` leaves, of which witnesses need not have cosigned any.
+** count: OUT how many. */
+int rbt_log_check_stored_checkpoints(rbt_verification *verification, const char *vkeys,
+                                     uint64_t from, int64_t *count, rbt_error *error);
 
 #endif

@@ -10,6 +10,7 @@
 #include "../base/json.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "checkpoint_store.h"
 #include "events.h"
 #include "log_paths.h"
 #include "segment_store.h"
@@ -128,7 +129,11 @@ static int keep_genesis_path(rbt_log *log, rbt_error *error) {
 static int drop_tiles(rbt_log *log, int64_t pruned_to, rbt_error *error) {
     int64_t blocks = (pruned_to + 1) / RBT_TILE_HASHES;
     if (blocks == 0 || error->code != SQLITE_OK) return error->code;
-    if (keep_genesis_path(log, error) != SQLITE_OK) return error->code;
+    uint64_t dropped = ((uint64_t)log->pruned_to + 1) / RBT_TILE_HASHES;
+    if (keep_genesis_path(log, error) != SQLITE_OK ||
+        rbt_checkpoints_keep_proofs(log, dropped * RBT_TILE_HASHES,
+                                    (uint64_t)blocks * RBT_TILE_HASHES, error) != SQLITE_OK)
+        return error->code;
     sqlite3_stmt *statement = rbt_log_prepared(log, RBT_LOG_DELETE_NODES, error);
     if (!statement) return error->code;
     sqlite3_bind_int64(statement, 1, 0);

@@ -6,6 +6,7 @@
 #include "sign.h"
 
 #include "../base/base64.h"
+#include "../base/bytes.h"
 #include "../base/memory.h"
 #include "../base/utf8.h"
 #include "note_name.h"
@@ -14,7 +15,13 @@
 #include <string.h>
 
 /* Signature lines: as many as Go's package reads. */
-enum { KEY_ID_SIZE = 4, SIGNATURE_SIZE = crypto_sign_BYTES, MAX_NOTE = 1 << 20, MAX_LINES = 100 };
+enum {
+    KEY_ID_SIZE = 4,
+    SIGNATURE_SIZE = crypto_sign_BYTES,
+    TIME_SIZE = 8,
+    MAX_NOTE = 1 << 20,
+    MAX_LINES = 100
+};
 
 static const char line_prefix[] = "\xe2\x80\x94 "; /* em dash, space */
 enum { PREFIX_LENGTH = sizeof line_prefix - 1 };
@@ -133,44 +140,52 @@ bool rbt_note_split(const char *note, size_t length, size_t *text_length, const 
     return valid;
 }
 
-/* Whom a signature is looked for from. */
-typedef struct signers {
-    const rbt_verifier *verifiers;
-    size_t count;
-    uint64_t size;   /* leaves that the note speaks of */
-    uint64_t *limit; /* OUT: the highest max_size of verifiers that signed a note beyond it */
-} signers;
+/* A witness signs "cosignature/v1\ntime <seconds>\n" and the checkpoint's text; its bytes are the time,
+** 8 big-endian, and Ed25519's 64 (c2sp.org/tlog-cosignature). False when memory ran out, too: then
+** message->failed is set. */
+static bool cosignature_valid(const uint8_t *bytes, const char *text, size_t text_length,
+                              const rbt_verifier *verifier, rbt_buffer *message) {
+    uint64_t time = rbt_load_u64be(bytes);
+    if (time > INT64_MAX) return false;
+    rbt_buffer_clear(message);
+    rbt_buffer_add_text(message, "cosignature/v1\ntime ");
+    rbt_buffer_add_u64(message, time);
+    rbt_buffer_add_byte(message, '\n');
+    rbt_buffer_add(message, text, text_length);
+    return !message->failed &&
+           crypto_sign_verify_detached(bytes + TIME_SIZE, message->data, message->length,
+                                       verifier->public_key) == 0;
+}
 
-/* The lowest verifier that this line's signature is valid for and counts by; RBT_NOTE_SUPERSEDED when
-** it is valid and does not count; -1 when no verifier has this name and key id (or the line is not
-** Ed25519's), -2 when one has and the signature is not valid. */
-static int check_line(const signature_line *line, const rbt_buffer *signature, const char *text,
-                      size_t text_length, const signers *by) {
-    int result = -1;
-    for (size_t i = 0; i < by->count; i++) {
-        const rbt_verifier *verifier = &by->verifiers[i];
-        if (strlen(verifier->name) != line->name_length ||
-            memcmp(verifier->name, line->name, line->name_length) != 0 ||
-            memcmp(verifier->key_id, signature->data, KEY_ID_SIZE) != 0)
-            continue;
-        bool valid =
-            signature->length == KEY_ID_SIZE + SIGNATURE_SIZE &&
-            crypto_sign_verify_detached(signature->data + KEY_ID_SIZE, (const uint8_t *)text,
-                                        text_length, verifier->public_key) == 0;
-        if (valid && by->size <= verifier->max_size) return (int)i;
-        if (valid) {
-            result = RBT_NOTE_SUPERSEDED;
-            if (verifier->max_size > *by->limit) *by->limit = verifier->max_size;
-        } else if (result == -1) {
-            result = -2;
-        }
+typedef enum line_verdict { NOT_ITS_LINE, LINE_VALID, LINE_WRONG, LINE_NO_MEMORY } line_verdict;
+
+/* What a line, decoded into signature, says by one verifier. */
+static line_verdict check_line(const signature_line *line, const rbt_buffer *signature,
+                               const char *text, size_t text_length, const rbt_verifier *verifier) {
+    if (strlen(verifier->name) != line->name_length ||
+        memcmp(verifier->name, line->name, line->name_length) != 0 ||
+        memcmp(verifier->key_id, signature->data, KEY_ID_SIZE) != 0)
+        return NOT_ITS_LINE;
+    const uint8_t *bytes = signature->data + KEY_ID_SIZE;
+    size_t size = signature->length - KEY_ID_SIZE;
+    if (verifier->type == RBT_SIGNATURE_COSIGNATURE) {
+        rbt_buffer message = {0};
+        bool valid = size == TIME_SIZE + SIGNATURE_SIZE &&
+                     cosignature_valid(bytes, text, text_length, verifier, &message);
+        bool failed = message.failed;
+        rbt_buffer_free(&message);
+        if (failed) return LINE_NO_MEMORY;
+        return valid ? LINE_VALID : LINE_WRONG;
     }
-    return result;
+    return size == SIGNATURE_SIZE &&
+                   crypto_sign_verify_detached(bytes, (const uint8_t *)text, text_length,
+                                               verifier->public_key) == 0
+               ? LINE_VALID
+               : LINE_WRONG;
 }
 
 int rbt_note_verify_at(const char *note, size_t length, uint64_t size,
                        const rbt_verifier *verifiers, size_t count, uint64_t *limit) {
-    const signers by = {verifiers, count, size, limit};
     const char *why;
     size_t text_length;
     rbt_buffer signature = {0};
@@ -180,18 +195,24 @@ int rbt_note_verify_at(const char *note, size_t length, uint64_t size,
     if (!rbt_note_split(note, length, &text_length, &why))
         return why == rbt_note_no_memory ? -3 : -1;
     const char *at = note + text_length + 1, *end = note + length;
-    while (at < end) {
+    while (at < end && found != -2 && found != -3) {
         signature_line line;
-        int index = -1;
+        bool wrong = false, valid = false, counts = false;
         /* The form was checked above, so only memory can be lacking: then nothing is verified. */
-        if (next_line(&line, &at, end) && decode_line(&signature, &line))
-            index = check_line(&line, &signature, note, text_length, &by);
-        if (index == -2 || signature.failed) {
-            found = signature.failed ? -3 : -2;
-            break;
+        bool decoded = next_line(&line, &at, end) && decode_line(&signature, &line);
+        for (size_t i = 0; decoded && !counts && i < count; i++) {
+            if (verifiers[i].type != RBT_SIGNATURE_ED25519) continue;
+            line_verdict verdict = check_line(&line, &signature, note, text_length, &verifiers[i]);
+            wrong |= verdict == LINE_WRONG;
+            if (verdict != LINE_VALID) continue;
+            valid = true;
+            counts = size <= verifiers[i].max_size;
+            if (counts && (found < 0 || (int)i < found)) found = (int)i;
+            if (!counts && verifiers[i].max_size > *limit) *limit = verifiers[i].max_size;
+            if (!counts && found == -1) found = RBT_NOTE_SUPERSEDED;
         }
-        bool counts = index >= 0 && (found < 0 || index < found);
-        if (counts || (index == RBT_NOTE_SUPERSEDED && found == -1)) found = index;
+        if (!decoded) found = -3;
+        if (wrong && !valid) found = -2;
     }
     rbt_buffer_free(&signature);
     return found;
@@ -200,4 +221,43 @@ int rbt_note_verify_at(const char *note, size_t length, uint64_t size,
 int rbt_note_verify(const char *note, size_t length, const rbt_verifier *verifiers, size_t count) {
     uint64_t limit;
     return rbt_note_verify_at(note, length, 0, verifiers, count, &limit);
+}
+
+int rbt_note_check(const char *note, size_t length, const rbt_verifier *verifiers, size_t count,
+                   rbt_note_signature *signatures) {
+    const char *why;
+    size_t text_length;
+    rbt_buffer signature = {0};
+    int result = 0;
+
+    memset(signatures, 0, count * sizeof *signatures);
+    if (!rbt_note_split(note, length, &text_length, &why))
+        return why == rbt_note_no_memory ? -3 : -1;
+    const char *at = note + text_length + 1, *end = note + length;
+    while (at < end && result == 0) {
+        signature_line line;
+        bool wrong = false, valid = false;
+        const char *start = at;
+        if (!next_line(&line, &at, end) || !decode_line(&signature, &line)) {
+            result = -3; /* the form was checked above */
+            break;
+        }
+        for (size_t i = 0; i < count && result == 0; i++) {
+            rbt_note_signature *own = &signatures[i];
+            line_verdict verdict = check_line(&line, &signature, note, text_length, &verifiers[i]);
+            if (verdict == NOT_ITS_LINE) continue;
+            if (verdict == LINE_NO_MEMORY) result = -3;
+            wrong |= verdict == LINE_WRONG;
+            valid |= verdict == LINE_VALID;
+            if (verdict != LINE_VALID && own->line) continue;
+            own->valid = verdict == LINE_VALID;
+            own->line = start;
+            own->line_length = (size_t)(at - start);
+            if (own->valid && verifiers[i].type == RBT_SIGNATURE_COSIGNATURE)
+                own->time = rbt_load_u64be(signature.data + KEY_ID_SIZE);
+        }
+        if (wrong && !valid && result == 0) result = -2;
+    }
+    rbt_buffer_free(&signature);
+    return result;
 }

@@ -12,7 +12,8 @@
 #include "note_name.h"
 #include <string.h>
 
-enum { ALGORITHM_ED25519 = 1, PUBLIC_KEY_SIZE = 32, KEY_ID_SIZE = 4 };
+/* KEY_LETTERS: base64 of a type byte and a key. */
+enum { PUBLIC_KEY_SIZE = 32, KEY_ID_SIZE = 4, KEY_LETTERS = 44 };
 
 /* The white space and control characters of Unicode, of which no key name may have any. Go's note
 ** package uses unicode.IsSpace; the controls besides are C0, DEL and C1. */
@@ -48,14 +49,16 @@ bool rbt_note_name_valid(const char *name) {
     return length < sizeof((rbt_verifier *)NULL)->name && rbt_note_name_span_valid(name, length);
 }
 
-bool rbt_verifier_make(rbt_verifier *verifier, const char *name, const uint8_t public_key[32]) {
-    static const uint8_t separator[2] = {'\n', ALGORITHM_ED25519};
+static bool make(rbt_verifier *verifier, const char *name, rbt_signature_type type,
+                 const uint8_t public_key[32]) {
+    const uint8_t separator[2] = {'\n', (uint8_t)type};
     rbt_sha256 hash;
     uint8_t digest[32];
     size_t length = strlen(name);
 
     if (!rbt_note_name_valid(name)) return false;
     memset(verifier, 0, sizeof *verifier);
+    verifier->type = type;
     memcpy(verifier->name, name, length);
     memcpy(verifier->public_key, public_key, PUBLIC_KEY_SIZE);
     rbt_sha256_init(&hash);
@@ -68,11 +71,15 @@ bool rbt_verifier_make(rbt_verifier *verifier, const char *name, const uint8_t p
     return true;
 }
 
+bool rbt_verifier_make(rbt_verifier *verifier, const char *name, const uint8_t public_key[32]) {
+    return make(verifier, name, RBT_SIGNATURE_ED25519, public_key);
+}
+
 bool rbt_verifier_parse(rbt_verifier *verifier, const char *text, size_t length) {
     char name[sizeof verifier->name];
     uint8_t key_id[KEY_ID_SIZE];
-    rbt_buffer key = {0};
-    bool valid = false;
+    uint8_t room[KEY_LETTERS];
+    rbt_buffer key = {.data = room, .capacity = sizeof room}; /* needs no memory */
 
     const char *end = text + length;
     const char *plus = memchr(text, '+', length);
@@ -86,16 +93,16 @@ bool rbt_verifier_parse(rbt_verifier *verifier, const char *text, size_t length)
     if (end - id < 2 * KEY_ID_SIZE + 1 || id[2 * KEY_ID_SIZE] != '+') return false;
     if (!rbt_hex_decode(key_id, sizeof key_id, id, 2 * KEY_ID_SIZE)) return false;
     const char *encoded = id + 2 * KEY_ID_SIZE + 1;
-    if (rbt_base64_decode(&key, encoded, (size_t)(end - encoded), false, false) &&
-        key.length == 1 + PUBLIC_KEY_SIZE && key.data[0] == ALGORITHM_ED25519)
-        valid = rbt_verifier_make(verifier, name, key.data + 1) &&
-                memcmp(verifier->key_id, key_id, sizeof key_id) == 0;
-    rbt_buffer_free(&key);
-    return valid;
+    return end - encoded == KEY_LETTERS &&
+           rbt_base64_decode(&key, encoded, KEY_LETTERS, false, false) &&
+           key.length == 1 + PUBLIC_KEY_SIZE &&
+           (key.data[0] == RBT_SIGNATURE_ED25519 || key.data[0] == RBT_SIGNATURE_COSIGNATURE) &&
+           make(verifier, name, (rbt_signature_type)key.data[0], key.data + 1) &&
+           memcmp(verifier->key_id, key_id, sizeof key_id) == 0;
 }
 
 void rbt_verifier_format(rbt_buffer *out, const rbt_verifier *verifier) {
-    uint8_t key[1 + PUBLIC_KEY_SIZE] = {ALGORITHM_ED25519};
+    uint8_t key[1 + PUBLIC_KEY_SIZE] = {(uint8_t)verifier->type};
     memcpy(key + 1, verifier->public_key, PUBLIC_KEY_SIZE);
     rbt_buffer_add_text(out, verifier->name);
     rbt_buffer_add_byte(out, '+');

@@ -167,10 +167,10 @@ SELECT * FROM audit_verify;
 -- error: audit_verify: expected at least 1 argument
 -- test: a checkpoint of NULL: the file it was read from is not there
 SELECT audit_verify('log', NULL);
--- error: audit_verify: checkpoint must be TEXT, not NULL
+-- error: audit_verify: checkpoint must be TEXT or BLOB, not NULL
 -- test: a checkpoint that is a number
 SELECT audit_verify('log', 5);
--- error: audit_verify: checkpoint must be TEXT, not INTEGER
+-- error: audit_verify: checkpoint must be TEXT or BLOB, not INTEGER
 -- test: a checkpoint that is none
 SELECT audit_verify('log', 'no checkpoint');
 -- error: audit_verify: log: the checkpoint is no signed checkpoint: it has no empty line between text and signatures
@@ -208,7 +208,7 @@ XcnaeacGWamtVZy3Ad7ZoqudgjqtL0lgz+Nw7/RgQyg=
 
 — example.com/audit Kbh7/MMDZzUK+Vn5aeiirlU7DkzTjY8Q014NWv4lp/DhLnxVQP9jgD8Wxf7HAzHwZgfJfgl/Sxj8AshRwfohrAwzAw0=
 ');
--- error: audit_verify: log: no trusted key signed the checkpoint
+-- error: audit_verify: log: no trusted key of example.com/audit signed the checkpoint
 -- test: a checkpoint of another log
 CREATE VIRTUAL TABLE second USING audit_log(a TEXT, origin='example.com/second');
 SELECT audit_verify('second', 'example.com/audit

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
 ** The archive when memory runs out: whichever allocation fails, the answer is an error and never a wrong
 ** result, nothing is published and nothing leaks (run under a leak checker). The error is SQLITE_NOMEM,
-** but for the few allocations of a signature's check: rbt_note_verify, rbt_note_split and
-** rbt_verifier_parse answer no or malformed then, so the segment counts as untrusted. */
+** but for the few allocations of a signature's check: rbt_note_verify and rbt_note_split answer no or
+** malformed then, so the segment counts as untrusted. */
 #include "segment_fixture.h"
 
 #include "archive/archive_sql.h"

@@ -19,7 +19,8 @@ enum { THREADS = 4, ROUNDS = 10 };
 static const char expected_functions[] =
     "archive_verify/1 D, archive_verify/2 D, "
     "audit_archive/1 D, audit_archive/2 D, audit_archive/3 D, "
-    "audit_discard/2 D, audit_leaf/2 D, audit_prune/1 D, "
+    "audit_checkpoint/1 D, audit_checkpoint/2 D, audit_consistency/2 D, "
+    "audit_discard/2 D, audit_leaf/2 D, audit_proof/2 D, audit_prune/1 D, "
     "audit_public_key/1 D, audit_public_key/2 D, "
     "audit_root/1 D, audit_root/2 D, audit_size/1 D, audit_succession/1 D, "
     "audit_verify/1 D, audit_verify/2 D, audit_verify/3 D, "
@@ -28,7 +29,7 @@ static const char expected_functions[] =
     "fernet_decrypt/1 D, fernet_decrypt/2 D, fernet_encrypt/1 D, "
     "key_backup/1 D, key_id/0 D, key_reload/0 D, key_restore/2 D, "
     "key_rotate/1 D, key_rotate/2 D, keygen/0 D, keygen/1 D, "
-    "rustybt_append_only/0 I, rustybt_version/0 Id, "
+    "proof_verify/3 Id, rustybt_append_only/0 I, rustybt_version/0 Id, "
     "subject_decrypt/1 D, subject_decrypt/2 D, subject_encrypt/2 D, subject_encrypt/3 D, "
     "subject_forget/1 D, subject_hold/2 D, subject_release/2 D, "
     "subject_rotate/0 D, token_info/1 Id";
