@@ -107,7 +107,8 @@ $(LIBRARY): $(CORE_OBJECTS)
 
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libsqlite3-dev sqlite3 libsodium-dev nettle-dev \
     libzstd-dev libxxhash-dev zstd
-TEST_PACKAGES := perl python3 python3-cryptography python3-zstandard binutils
+TEST_PACKAGES := perl python3 python3-argon2 python3-cryptography python3-dotenv \
+    python3-zstandard binutils softhsm2 opensc openssl valgrind
 CHECK_PACKAGES := clang-format clang-tidy cppcheck
 BENCH_PACKAGES := python3 python3-cryptography postgresql $(if $(INSTRUCTIONS),valgrind)
 

@@ -11,13 +11,18 @@ SQLITE_EXTENSION_INIT1
 #include "archive/archive_sql.h"
 #include "archive/store.h"
 #include "audit/audit_sql.h"
+#include "audit/key_usage.h"
+#include "audit/subject_sql.h"
 #include "base/connection.h"
 #include "base/error.h"
 #include "base/help.h"
 #include "base/registry.h"
+#include "crypto/config_sql.h"
 #include "crypto/credentials_sql.h"
 #include "crypto/keys.h"
 #include "crypto/keys_sql.h"
+#include "crypto/lookup_sql.h"
+#include "crypto/recovery_sql.h"
 
 enum { OLDEST_SQLITE = 3040000 };
 
@@ -44,7 +49,12 @@ static const rbt_table own_tables[] = {
 
 static const rbt_capability capabilities[] = {
     {rbt_credential_functions, NULL},
+    {rbt_lookup_functions, NULL},
     {rbt_key_functions, rbt_key_tables},
+    {NULL, rbt_key_usage_tables},
+    {rbt_recovery_functions, NULL},
+    {rbt_config_functions, NULL},
+    {rbt_subject_functions, NULL},
     {rbt_audit_functions, rbt_audit_tables},
     {rbt_archive_functions, rbt_archive_tables},
     {own_functions, own_tables},

@@ -22,7 +22,7 @@ typedef struct rbt_problems {
 #define RBT_PROBLEM_FORM "form"             /* no segment, or bytes where none belong */
 #define RBT_PROBLEM_SEEK_TABLE "seek_table" /* missing, damaged, or other than the manifest */
 #define RBT_PROBLEM_MANIFEST "manifest"     /* damaged, or does not fit the file or itself */
-#define RBT_PROBLEM_SIGNATURE "signature"   /* wrong, or for something else */
+#define RBT_PROBLEM_SIGNATURE "signature"   /* wrong, for something else, or too late */
 #define RBT_PROBLEM_UNTRUSTED "untrusted"   /* by no key that is trusted */
 #define RBT_PROBLEM_CHANGED "changed"       /* bytes of a frame, or an entry's line */
 #define RBT_PROBLEM_MISSING "missing"       /* entries that should be there */

@@ -202,7 +202,9 @@ static int verify_note(rbt_segment *segment, const rbt_verifier *verifiers, size
     size_t named_count = 0;
     for (size_t i = 0; i < count; i++)
         if (strcmp(verifiers[i].name, origin) == 0) named[named_count++] = verifiers[i];
-    int signer = rbt_note_verify(segment->note, segment->note_length, named, named_count);
+    uint64_t size = (uint64_t)segment->manifest.last_id + 1, limit;
+    int signer =
+        rbt_note_verify_at(segment->note, segment->note_length, size, named, named_count, &limit);
     if (signer >= 0) {
         segment->trusted = true;
         segment->signer = named[signer];
@@ -211,6 +213,12 @@ static int verify_note(rbt_segment *segment, const rbt_verifier *verifiers, size
     } else if (signer == -2) {
         rbt_problem(problems, RBT_PROBLEM_SIGNATURE, -1, "the signature by key %s of %s is wrong",
                     key_id, origin);
+    } else if (signer == RBT_NOTE_SUPERSEDED) {
+        rbt_problem(problems, RBT_PROBLEM_SIGNATURE, -1,
+                    "entries up to %lld are signed by key %s of %s, a key that was superseded at "
+                    "size %llu",
+                    (long long)segment->manifest.last_id, key_id, origin,
+                    (unsigned long long)limit);
     } else if (count == 0) {
         rbt_problem(problems, RBT_PROBLEM_UNTRUSTED, -1,
                     "signed by key %s of %s, and there is no key to trust; give the vkey, or set "

@@ -39,7 +39,7 @@ int rbt_segment_open(rbt_segment *segment, const char *who, const char *path,
 void rbt_segment_close(rbt_segment *segment); /* a segment that is {0} with file -1 is fine */
 
 /* Checks that the note signs this manifest, and its signature against those verifiers whose name is the
-** manifest's origin. The segment must be readable. */
+** manifest's origin, and which count for a tree that ends with the segment. It must be readable. */
 int rbt_segment_check_signature(rbt_segment *segment, const rbt_verifier *verifiers, size_t count,
                                 rbt_problems *problems, rbt_error *error);
 

@@ -86,15 +86,20 @@ static int check_checkpoint(verification *v, const rbt_verifier *verifiers, size
     const char *why = NULL;
     rbt_checkpoint checkpoint;
     const char *problem = NULL;
-    int signer = rbt_note_verify(note, length, verifiers, count);
-    bool split = length > 0 && rbt_note_split(note, length, &text_length, &why);
+    uint64_t limit;
+    bool split = length > 0 && rbt_note_split(note, length, &text_length, &why) &&
+                 rbt_checkpoint_parse(&checkpoint, note, text_length);
+    int signer =
+        split ? rbt_note_verify_at(note, length, checkpoint.size, verifiers, count, &limit) : -1;
     if (signer == -3 || why == rbt_note_no_memory) return rbt_fail_nomem(v->error);
-    if (!split || !rbt_checkpoint_parse(&checkpoint, note, text_length))
+    if (!split)
         problem = "is no checkpoint";
     else if (strcmp(checkpoint.origin, manifest->origin) != 0)
         problem = "is of another origin";
     else if (signer == -2)
         problem = "has a wrong signature";
+    else if (signer == RBT_NOTE_SUPERSEDED)
+        problem = "is signed by a key that was superseded at a smaller size";
     else if (checkpoint.size == (uint64_t)manifest->last_id + 1 &&
              !rbt_hash_equal(&checkpoint.root, &manifest->root_after))
         problem = "has another root than the segment leads to";

@@ -59,7 +59,7 @@ int rbt_segment_open_trusted(rbt_segment *segment, rbt_connection *connection, c
     *verifier_count = 0;
     if (rbt_segment_open(segment, who, path, problems, error) != SQLITE_OK) return error->code;
     if (!segment->readable) return SQLITE_OK;
-    if (rbt_trusted_verifiers(connection, vkeys, segment->manifest.origin, who, verifiers,
+    if (rbt_trusted_verifiers(connection, vkeys, segment->manifest.origin, NULL, who, verifiers,
                               verifier_count, error) != SQLITE_OK)
         return error->code;
     return rbt_segment_check_signature(segment, *verifiers, *verifier_count, problems, error);

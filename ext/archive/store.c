@@ -53,14 +53,16 @@ static int verify(const char *path, const rbt_verifier *verifiers, size_t verifi
     return error->code;
 }
 
-/* Verifies the file at path in full and that it is the plan's segment; the first problem is the error. */
+/* Verifies the file at path in full and that it is the plan's segment, signed by one of the verifiers; the
+** first problem is the error. */
 static int verify_plan(const rbt_segment_plan *plan, const char *path,
+                       const rbt_verifier *verifiers, size_t verifier_count,
                        const rbt_hash *expected_root, rbt_segment_summary *summary,
                        rbt_error *error) {
     rbt_problems strict = rbt_problems_strict(plan->who, path, error);
     rbt_segment segment = {.file = -1};
     if (rbt_segment_open(&segment, plan->who, path, &strict, error) != SQLITE_OK ||
-        verify_open(&segment, &plan->signer, 1, &strict, summary, error) != SQLITE_OK)
+        verify_open(&segment, verifiers, verifier_count, &strict, summary, error) != SQLITE_OK)
         goto cleanup;
     const rbt_manifest *manifest = &segment.manifest;
     const uint8_t *previous = plan->previous_manifest;
@@ -133,7 +135,9 @@ static int adopt(const rbt_segment_plan *plan, const char *path, const rbt_hash 
                         strerror(errno));
     rbt_files->close(file);
     rbt_error refusal = {0};
-    int code = verify_plan(plan, path, expected_root, summary, &refusal);
+    const rbt_verifier *verifiers = plan->trusted ? plan->trusted : &plan->signer;
+    size_t count = plan->trusted ? plan->trusted_count : 1;
+    int code = verify_plan(plan, path, verifiers, count, expected_root, summary, &refusal);
     if (code == SQLITE_NOMEM)
         rbt_fail_nomem(error);
     else if (code != SQLITE_OK)
@@ -182,7 +186,8 @@ static int write_segment(const rbt_segment_plan *plan, const rbt_hash *expected_
     written = true;
     if (write_temporary(plan, temporary_path, expected_root, source, source_context, summary,
                         error) != SQLITE_OK ||
-        verify_plan(plan, temporary_path, expected_root, summary, error) != SQLITE_OK ||
+        verify_plan(plan, temporary_path, &plan->signer, 1, expected_root, summary, error) !=
+            SQLITE_OK ||
         rbt_file_publish(plan->who, temporary_path, path, error) != SQLITE_OK)
         goto cleanup;
     written = false;

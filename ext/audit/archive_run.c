@@ -17,6 +17,7 @@
 #include "log_paths.h"
 #include "log_rows.h"
 #include "segment_store.h"
+#include "trust.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +121,7 @@ static int read_records(job *j, rbt_error *error) {
 
 /* Fixes the range: the planned one, or the next up to limit lines. last_id < first_id: nothing to do.
 ** Runs in its own transaction and records the plan. */
-static int plan_segment(job *j, int64_t cutoff, rbt_error *error) {
+static int plan_segment(job *j, int64_t cutoff, const rbt_signing_key *signing, rbt_error *error) {
     rbt_log *log = j->log;
     int64_t archived_to = 0;
     bool found = false;
@@ -143,6 +144,10 @@ static int plan_segment(job *j, int64_t cutoff, rbt_error *error) {
         if (j->last_id - j->first_id >= RBT_SEGMENT_MAX_LINES)
             j->last_id = j->first_id + RBT_SEGMENT_MAX_LINES - 1;
     }
+    /* Here no one else can write: what is planned lies below the size of any later succession. A segment
+    ** of an earlier plan may have been signed before one. */
+    if (error->code == SQLITE_OK && j->last_id >= j->first_id)
+        rbt_log_may_sign(log, signing, (uint64_t)j->last_id + 1, who, error);
     if (error->code == SQLITE_OK && j->last_id >= j->first_id) {
         rbt_buffer file = {0};
         log->logs->connection->segments->name(&file, log->name, j->first_id, j->last_id);
@@ -222,9 +227,26 @@ static int next_line(void *context, const char **line, size_t *length, rbt_error
     return SQLITE_ROW;
 }
 
+/* Who may have signed the file of a run that died: the signer, and whom the log trusts, for the signing key
+** may have changed since. *trusted is for rbt_free. */
+static int adoptable_signers(rbt_segment_plan *plan, rbt_log *log, rbt_verifier **trusted,
+                             rbt_error *error) {
+    size_t count = 0;
+    if (rbt_log_trusted_verifiers(log, NULL, who, trusted, &count, error) != SQLITE_OK)
+        return error->code;
+    rbt_verifier *with_signer = rbt_realloc(*trusted, (count + 1) * sizeof *with_signer);
+    if (!with_signer) return rbt_fail_nomem(error);
+    with_signer[count] = plan->signer;
+    *trusted = with_signer;
+    plan->trusted = with_signer;
+    plan->trusted_count = count + 1;
+    return SQLITE_OK;
+}
+
 static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_summary *summary,
                          rbt_error *error) {
     rbt_log *log = j->log;
+    rbt_verifier *trusted = NULL;
     rbt_segment_plan plan = {.who = who,
                              .directory = j->path,
                              .name = j->file,
@@ -254,8 +276,9 @@ static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_sum
     j->next_id = j->first_id;
     rbt_buffer_clear(&j->lines);
     j->next_line = 0;
-    if (error->code == SQLITE_OK)
+    if (error->code == SQLITE_OK && adoptable_signers(&plan, log, &trusted, error) == SQLITE_OK)
         log->logs->connection->segments->write(&plan, &j->root, next_line, j, summary, error);
+    rbt_free(trusted);
     rbt_buffer_free(&j->lines);
     return error->code;
 }
@@ -368,7 +391,7 @@ static int archive_all(job *j, int64_t cutoff, const rbt_signing_key *signing, r
     for (;;) {
         rbt_segment_summary summary = {0};
         j->resumed = j->has_previous = false;
-        if (plan_segment(j, cutoff, error) != SQLITE_OK) return error->code;
+        if (plan_segment(j, cutoff, signing, error) != SQLITE_OK) return error->code;
         if (j->last_id < j->first_id) break;
         if (write_segment(j, signing, &summary, error) != SQLITE_OK ||
             record_segment(j, &summary, error) != SQLITE_OK)

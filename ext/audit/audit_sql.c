@@ -291,12 +291,119 @@ static void audit_prune(sqlite3_context *context, int argc, sqlite3_value **argv
     rbt_buffer_free(&call.report);
 }
 
-/* DIRECTONLY does not keep SQLite 3.40 from calling a function in a CHECK: what has a side effect looks for
-** itself. True while a statement of this connection is writing, which a plain SELECT of ours is not. */
-static bool inside_a_write(sqlite3 *db) {
-    for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s))
-        if (sqlite3_stmt_busy(s) && !sqlite3_stmt_readonly(s)) return true;
-    return false;
+/* What audit_succession('*') did, for one line; or to one log. */
+typedef struct succession_call {
+    bool every;
+    rbt_buffer report;    /* of one log */
+    rbt_buffer handed;    /* names of the logs, with sizes */
+    rbt_buffer as_before; /* names */
+    rbt_buffer resealed;  /* names */
+    char seal_key[17];
+    int64_t handed_count, as_before_count;
+} succession_call;
+
+static void add_name(rbt_buffer *list, const char *name) {
+    if (list->length) rbt_buffer_add_text(list, ", ");
+    rbt_buffer_add_text(list, name);
+}
+
+static void add_key_id(rbt_buffer *out, const rbt_verifier *key) {
+    rbt_buffer_add_text(out, "signing key ");
+    rbt_buffer_add_hex(out, key->key_id, sizeof key->key_id);
+}
+
+static void report_succession(succession_call *call, const rbt_log *log,
+                              const rbt_succession_outcome *outcome) {
+    const rbt_succession *last = &outcome->last;
+    unsigned long long size = last->size;
+    rbt_buffer_printf(&call->report, "%s: ", log->name);
+    if (last->size > 0) add_key_id(&call->report, &last->next);
+    if (outcome->notes > 0) {
+        rbt_buffer_printf(&call->report, " takes over at size %llu from ", size);
+        add_key_id(&call->report, &last->previous);
+    } else if (last->size > 0) {
+        rbt_buffer_printf(&call->report, " took over at size %llu already", size);
+    } else {
+        rbt_buffer_add_text(&call->report, "nothing to hand over: one signing key is held");
+    }
+    if (outcome->resealed[0])
+        rbt_buffer_printf(&call->report, "; sealed under key %s now", outcome->resealed);
+}
+
+static int prepare_succession(rbt_log *log, void *context, rbt_error *error) {
+    (void)context;
+    return rbt_succession_prepare(log, error);
+}
+
+static int hand_over_log(rbt_log *log, void *context, rbt_error *error) {
+    succession_call *call = context;
+    rbt_succession_outcome outcome;
+    if (rbt_succession_run(log, &outcome, error) != SQLITE_OK) return error->code;
+    if (!call->every) {
+        report_succession(call, log, &outcome);
+        return SQLITE_OK;
+    }
+    add_name(outcome.notes > 0 ? &call->handed : &call->as_before, log->name);
+    if (outcome.notes > 0) {
+        rbt_buffer_printf(&call->handed, " (size %llu)", (unsigned long long)outcome.last.size);
+        call->handed_count++;
+    } else {
+        call->as_before_count++;
+    }
+    if (outcome.resealed[0]) {
+        add_name(&call->resealed, log->name);
+        memcpy(call->seal_key, outcome.resealed, sizeof call->seal_key);
+    }
+    return SQLITE_OK;
+}
+
+static void report_successions(succession_call *call, rbt_error *error) {
+    char *handed = rbt_buffer_text(&call->handed), *as_before = rbt_buffer_text(&call->as_before);
+    char *resealed = rbt_buffer_text(&call->resealed);
+    rbt_buffer *report = &call->report;
+    if (!handed || !as_before || !resealed) {
+        rbt_fail_nomem(error);
+        return;
+    }
+    if (call->handed_count == 0 && call->as_before_count == 0)
+        rbt_buffer_add_text(report, "nothing to hand over: the database has no audit log");
+    if (call->handed_count > 0)
+        rbt_buffer_printf(report, "signing key handed over in %lld log%s: %s",
+                          (long long)call->handed_count, call->handed_count == 1 ? "" : "s",
+                          handed);
+    if (call->as_before_count > 0)
+        rbt_buffer_printf(report, "%snothing to hand over in %lld log%s: %s",
+                          report->length ? "; " : "", (long long)call->as_before_count,
+                          call->as_before_count == 1 ? "" : "s", as_before);
+    if (resealed[0])
+        rbt_buffer_printf(report, "; sealed under key %s now: %s", call->seal_key, resealed);
+}
+
+static void audit_succession(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    static const char who[] = "audit_succession";
+    rbt_connection *connection = rbt_connection_of(context);
+    rbt_error error = {0};
+    succession_call call = {0};
+    (void)argc;
+    const char *name = rbt_text_argument(argv[0], who, "log", &error);
+    if (rbt_inside_a_write(connection->db))
+        rbt_fail(&error, SQLITE_ERROR, "%s: it must be called by itself, as SELECT %s(log)", who,
+                 who);
+    if (error.code == SQLITE_OK) {
+        call.every = strcmp(name, "*") == 0;
+        if (call.every) rbt_logs_visit(connection, name, who, prepare_succession, NULL, &error);
+        if (error.code == SQLITE_OK)
+            rbt_logs_visit(connection, name, who, hand_over_log, &call, &error);
+    }
+    if (error.code == SQLITE_OK && call.every) report_successions(&call, &error);
+    if (error.code == SQLITE_OK)
+        rbt_result_text(context, &call.report);
+    else
+        rbt_result_error(context, &error);
+    rbt_buffer_free(&call.report);
+    rbt_buffer_free(&call.handed);
+    rbt_buffer_free(&call.as_before);
+    rbt_buffer_free(&call.resealed);
 }
 
 /* Records why, and lets DROP TABLE go on, on this connection. Works on a damaged log too: then it says so
@@ -312,7 +419,7 @@ static void audit_discard(sqlite3_context *context, int argc, sqlite3_value **ar
     const char *name = rbt_text_argument(argv[0], who, "log", &error);
     const char *reason = rbt_text_argument(argv[1], who, "reason", &error);
     if (reason && !reason[0]) rbt_fail(&error, SQLITE_ERROR, "%s: reason must not be empty", who);
-    if (inside_a_write(connection->db))
+    if (rbt_inside_a_write(connection->db))
         rbt_fail(&error, SQLITE_ERROR, "%s: it must be called by itself, as SELECT %s(log, reason)",
                  who, who);
     if (error.code == SQLITE_OK) log = rbt_log_find(connection, name, who, &error);
@@ -370,6 +477,9 @@ const rbt_function rbt_audit_functions[] = {
     {"audit_prune", 1, 1, RBT_DIRECT, audit_prune, "audit_prune(log)", "verify",
      "deletes hot rows that segments hold, each verified first; '*' for all logs",
      "SELECT audit_prune('*')"},
+    {"audit_succession", 1, 1, RBT_DIRECT, audit_succession, "audit_succession(log)", "signing",
+     "hands a log over to a new signing key, with a note that the old one signs too; '*' for all",
+     "SELECT audit_succession('*')"},
     {"audit_discard", 2, 2, RBT_DIRECT, audit_discard, "audit_discard(log, reason)", "encryption",
      "records a reason in rustybt_events and lets DROP TABLE go on, on this connection",
      "SELECT audit_discard('scratch_log', 'set up by mistake')"},

@@ -7,15 +7,16 @@
 #include "../crypto/keys.h"
 #include "log_state.h"
 
-int rbt_events_prepare(rbt_connection *connection, const char *schema, const char *who,
-                       rbt_error *error) {
-    bool present = false;
+/* Whether the schema has the log; another object of its name is an error. */
+static int find_events(rbt_connection *connection, const char *schema, const char *who,
+                       bool *present, rbt_error *error) {
+    *present = false;
     sqlite3_stmt *lookup = rbt_prepare(
         connection->db, error, who,
         "SELECT sql FROM \"%w\".sqlite_schema WHERE name = '" RBT_EVENTS_LOG "'", schema);
     if (!lookup) return error->code;
     if (sqlite3_step(lookup) == SQLITE_ROW) {
-        present = true;
+        *present = true;
         const char *sql = (const char *)sqlite3_column_text(lookup, 0);
         if (!sql && sqlite3_column_type(lookup, 0) == SQLITE_TEXT)
             rbt_fail_nomem(error);
@@ -24,7 +25,14 @@ int rbt_events_prepare(rbt_connection *connection, const char *schema, const cha
                      RBT_EVENTS_LOG);
     }
     if (sqlite3_finalize(lookup) != SQLITE_OK) rbt_fail_db(error, connection->db, who);
-    if (present || error->code != SQLITE_OK) return error->code;
+    return error->code;
+}
+
+int rbt_events_prepare(rbt_connection *connection, const char *schema, const char *who,
+                       rbt_error *error) {
+    bool present;
+    if (find_events(connection, schema, who, &present, error) != SQLITE_OK || present)
+        return error->code;
     const rbt_keys *keys = rbt_connection_keys(connection, who, error);
     if (!keys) return error->code;
     return rbt_execute(connection->db, error, who,
@@ -47,6 +55,28 @@ int rbt_events_add(rbt_connection *connection, const char *schema, const char *a
     sqlite3_bind_text(insert, 3, text, -1, SQLITE_STATIC);
     rbt_run(connection->db, insert, error, who);
     sqlite3_finalize(insert);
+    return error->code;
+}
+
+int rbt_events_visit(rbt_connection *connection, const char *schema, const char *action,
+                     const char *log, const char *who, rbt_event_visitor visit, void *context,
+                     rbt_error *error) {
+    bool present;
+    if (find_events(connection, schema, who, &present, error) != SQLITE_OK || !present)
+        return error->code;
+    /* through the log, not its storage: what was archived and pruned counts, too */
+    sqlite3_stmt *rows = rbt_prepare(connection->db, error, who,
+                                     "SELECT detail FROM \"%w\"." RBT_EVENTS_LOG
+                                     " WHERE log = %Q AND action = %Q ORDER BY id",
+                                     schema, log, action);
+    while (rows && error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
+        const char *detail = (const char *)sqlite3_column_text(rows, 0);
+        if (!detail)
+            rbt_fail_nomem(error);
+        else
+            visit(context, detail, (size_t)sqlite3_column_bytes(rows, 0), error);
+    }
+    if (rows && sqlite3_finalize(rows) != SQLITE_OK) rbt_fail_db(error, connection->db, who);
     return error->code;
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
 ** From hot to cold: writing segments, and deleting rows that verified segments hold (DESIGN §7,
-** Protocol). Both do their own transactions and so refuse to run inside one.
+** Protocol). And from one signing key to the next (DESIGN §5). They do their own transactions and so
+** refuse to run inside one.
 */
 #ifndef RBT_AUDIT_LIFECYCLE_H
 #define RBT_AUDIT_LIFECYCLE_H
 
 #include "log_state.h"
+#include "succession.h"
 
 enum { RBT_SEGMENT_MAX_LINES = 1048576 };
 
@@ -16,6 +18,23 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff_us, rbt_
 
 /* Deletes hot rows that published segments hold, each verified anew first. */
 int rbt_prune_run(rbt_log *log, rbt_buffer *report, rbt_error *error);
+
+/* What audit_succession did to a log. */
+typedef struct rbt_succession_outcome {
+    size_t notes;        /* made; 0: nothing was to be handed over */
+    rbt_succession last; /* the log's last note; size 0: it has none */
+    char resealed[17];   /* the ring key that the seal was renewed under; empty: it was not */
+} rbt_succession_outcome;
+
+/* Lets the key that signs now take over from the one that signed the log so far, with a note signed by
+** both, and an event. That one is the last note's next key, which must be held; without a note, all
+** held keys hand over, the oldest first. Nothing changes when the key has taken over already, or is the
+** only one. A seal under another ring key than the primary is renewed. */
+int rbt_succession_run(rbt_log *log, rbt_succession_outcome *outcome, rbt_error *error);
+
+/* Before all logs are handed over: makes the log of events that will be needed, so that it is one of
+** them. */
+int rbt_succession_prepare(rbt_log *log, rbt_error *error);
 
 /* Fails when the connection is inside a transaction, or a statement is reading the log's schema: the
 ** inner write would end in BUSY_SNAPSHOT, which no retry cures. */

@@ -299,8 +299,8 @@ int rbt_cold_open(rbt_cold **out, rbt_log *log, const rbt_query *query, sqlite3_
         rbt_fail(error, SQLITE_ERROR, "%s: this build cannot read segments", log->name);
     else if (take_terms(cold, query, arguments, error) == SQLITE_OK &&
              take_segments(cold, error) == SQLITE_OK)
-        rbt_trusted_verifiers(log->logs->connection, NULL, log->origin, log->name, &cold->verifiers,
-                              &cold->verifier_count, error);
+        rbt_log_trusted_verifiers(log, NULL, log->name, &cold->verifiers, &cold->verifier_count,
+                                  error);
     if (error->code != SQLITE_OK) {
         rbt_cold_close(cold);
         return error->code;

@@ -12,6 +12,7 @@
 #include "../base/memory.h"
 #include "../base/sql_util.h"
 #include "../crypto/key_reload.h"
+#include "../crypto/stack.h"
 #include "events.h"
 #include "genesis.h"
 #include "log_seal.h"
@@ -107,6 +108,7 @@ void rbt_seal_compute(uint8_t seal[RBT_SEAL_SIZE], const rbt_ring_key *key,
     memcpy(message + 24, root.bytes, 32);
     memcpy(seal, key->id, RBT_KEY_ID_SIZE);
     crypto_generichash(seal + 8, 32, message, sizeof message, key->seal, sizeof key->seal);
+    rbt_wipe_stack();
 }
 
 int rbt_seal_check(rbt_log *log, rbt_seal_result *result, char key_id[17], rbt_error *error) {
@@ -125,6 +127,7 @@ int rbt_seal_check(rbt_log *log, rbt_seal_result *result, char key_id[17], rbt_e
             rbt_seal_compute(expected, key, log->log_id, &log->frontier);
             *result = sodium_memcmp(expected, stored.data, RBT_SEAL_SIZE) == 0 ? RBT_SEAL_HOLDS
                                                                                : RBT_SEAL_BROKEN;
+            rbt_wipe(expected, sizeof expected); /* what a forger would want to know */
         }
     }
     rbt_buffer_free(&stored);

@@ -158,8 +158,8 @@ int rbt_log_check_segments(rbt_verification *v, const char *vkeys, int64_t *segm
         recorded record;
         if (!read_record(v, rows, expected_first, &record) || !record.published) continue;
         if (++*segments == 1) {
-            rbt_trusted_verifiers(log->logs->connection, vkeys, log->origin, "audit_verify",
-                                  &verifiers, &verifier_count, error);
+            rbt_log_trusted_verifiers(log, vkeys, "audit_verify", &verifiers, &verifier_count,
+                                      error);
             if (error->code != SQLITE_OK) break;
             if (verifier_count == 0)
                 rbt_log_problem(v, "untrusted", -1,

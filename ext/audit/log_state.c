@@ -121,10 +121,9 @@ void rbt_log_release(rbt_log *log) {
     log_free(log);
 }
 
-/* Connects schema.name if it is a log (the query makes SQLite call xConnect) and looks it up. *found
-** is false when there is no such table or it is not a log. */
-static rbt_log *find_in_schema(rbt_connection *connection, const char *schema, const char *name,
-                               const char *who, rbt_error *error) {
+/* Connects schema.name if it is a log (the query makes SQLite call xConnect) and looks it up. */
+rbt_log *rbt_log_find_in(rbt_connection *connection, const char *schema, const char *name,
+                         const char *who, rbt_error *error) {
     rbt_log *result = NULL;
     bool is_log = false;
     sqlite3_stmt *lookup = rbt_prepare(
@@ -165,9 +164,9 @@ rbt_log *rbt_log_find(rbt_connection *connection, const char *name, const char *
             if (!schema) break;
             size_t length = strlen(schema); /* a schema's own name may hold a dot */
             if (pass == 0)
-                log = find_in_schema(connection, schema, name, who, error);
+                log = rbt_log_find_in(connection, schema, name, who, error);
             else if (sqlite3_strnicmp(schema, name, (int)length) == 0 && name[length] == '.')
-                log = find_in_schema(connection, schema, name + length + 1, who, error);
+                log = rbt_log_find_in(connection, schema, name + length + 1, who, error);
         }
     }
     if (!log)

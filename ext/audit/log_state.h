@@ -102,6 +102,10 @@ rbt_log *rbt_log_connect(rbt_connection *connection, const char *schema, const c
 ** One more reference. who begins the error message. */
 rbt_log *rbt_log_find(rbt_connection *connection, const char *name, const char *who,
                       rbt_error *error);
+/* The log of exactly that schema and name; NULL, without an error, when there is none. One more
+** reference. */
+rbt_log *rbt_log_find_in(rbt_connection *connection, const char *schema, const char *name,
+                         const char *who, rbt_error *error);
 void rbt_log_release(rbt_log *log); /* NULL is fine */
 
 /* Remembers that the log may be dropped on this connection; whether it may; forgets it. The logs' list

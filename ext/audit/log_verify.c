@@ -374,10 +374,11 @@ static int check_checkpoint(rbt_verification *v, const char *note, const char *v
                         why ? ": " : "", why ? why : "");
         return SQLITE_OK;
     }
-    if (rbt_trusted_verifiers(log->logs->connection, vkeys, log->origin, "audit_verify", &verifiers,
-                              &count, error) != SQLITE_OK)
+    if (rbt_log_trusted_verifiers(log, vkeys, "audit_verify", &verifiers, &count, error) !=
+        SQLITE_OK)
         return error->code;
-    int signer = rbt_note_verify(note, strlen(note), verifiers, count);
+    uint64_t limit;
+    int signer = rbt_note_verify_at(note, strlen(note), checkpoint.size, verifiers, count, &limit);
     if (signer == -3)
         rbt_fail_nomem(error);
     else if (strcmp(checkpoint.origin, log->origin) != 0)
@@ -387,6 +388,11 @@ static int check_checkpoint(rbt_verification *v, const char *note, const char *v
         rbt_log_problem(v, "untrusted", -1,
                         "there is no key to trust the checkpoint's signature by; set "
                         "RUSTYBT_VERIFY_KEYS or give vkeys");
+    else if (signer == RBT_NOTE_SUPERSEDED)
+        rbt_log_problem(v, "checkpoint", -1,
+                        "the checkpoint of %llu leaves is signed by a key that was superseded at "
+                        "size %llu",
+                        (unsigned long long)checkpoint.size, (unsigned long long)limit);
     else if (signer < 0)
         rbt_log_problem(v, "checkpoint", -1, "no trusted key signed the checkpoint");
     else if (checkpoint.size > log->frontier.size)
@@ -465,6 +471,7 @@ int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkey
         if (error->code == SQLITE_OK) check_tree(v, error);
         if (error->code == SQLITE_OK) check_seal(v, seal_key, error);
         if (error->code == SQLITE_OK) rbt_log_check_segments(v, vkeys, &segments, error);
+        if (error->code == SQLITE_OK) rbt_log_check_successions(v, vkeys, error);
         as_finding(v, error);
         if (error->code == SQLITE_OK && checkpoint) check_checkpoint(v, checkpoint, vkeys, error);
         if (error->code == SQLITE_OK && v->problems == 0)

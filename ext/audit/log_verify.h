@@ -42,4 +42,7 @@ int rbt_log_check_schema(rbt_verification *verification, rbt_error *error);
 int rbt_log_check_segments(rbt_verification *verification, const char *vkeys, int64_t *segments,
                            rbt_error *error);
 
+/* The part in log_succession_check.c: the log's succession notes (kind "succession"). */
+int rbt_log_check_successions(rbt_verification *verification, const char *vkeys, rbt_error *error);
+
 #endif

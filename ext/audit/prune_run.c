@@ -40,8 +40,7 @@ static int verify_segment(rbt_log *log, const segment *s, rbt_error *error) {
     rbt_segment_summary summary = {0};
     rbt_buffer problem = {0};
     int64_t problems = 0;
-    if (rbt_trusted_verifiers(log->logs->connection, NULL, log->origin, who, &verifiers, &count,
-                              error) != SQLITE_OK)
+    if (rbt_log_trusted_verifiers(log, NULL, who, &verifiers, &count, error) != SQLITE_OK)
         return error->code;
     log->logs->connection->segments->verify(s->path, verifiers, count, first_problem, &problem,
                                             &summary, &problems, error);

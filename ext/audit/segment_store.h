@@ -30,6 +30,8 @@ typedef struct rbt_segment_plan {
     int level;                        /* zstd level, 1 to 22; 0: the default, 19 */
     rbt_verifier signer;              /* name = origin */
     const uint8_t *signer_secret;     /* 64 bytes */
+    const rbt_verifier *trusted; /* by whom a finished file of a run that died may be signed: the */
+    size_t trusted_count;        /* signing key may have changed since; NULL: by signer alone */
 } rbt_segment_plan;
 
 typedef struct rbt_segment_summary {

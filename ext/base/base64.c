@@ -120,9 +120,11 @@ bool rbt_base64_decode_python(rbt_buffer *out, const char *text, size_t length) 
             if (position >= 2 && position + ++padding >= 4) return true;
             continue;
         }
+        /* What is no letter of one alphabet is NO_LETTER there, and the sixth bit sums it up. */
         unsigned standard = value_of((uint8_t)text[i], false);
-        unsigned value = standard < NO_LETTER ? standard : value_of((uint8_t)text[i], true);
-        if (value >= NO_LETTER) continue;
+        unsigned urlsafe = value_of((uint8_t)text[i], true);
+        unsigned value = (standard & urlsafe & NO_LETTER) | ((standard | urlsafe) & 63);
+        if (value == NO_LETTER) continue;
         padding = 0;
         bits = bits << 6 | value;
         if (position > 0) out->data[out->length++] = (uint8_t)(bits >> (6 - 2 * position));

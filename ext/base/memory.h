@@ -46,4 +46,7 @@ static inline char *rbt_strdup(const char *text) {
 /* Overwrites memory so that the compiler cannot drop the write. */
 void rbt_wipe(void *memory, size_t size);
 
+/* Wipes a block from rbt_malloc, all of it, and frees it; NULL is fine. Fits a result's destructor. */
+void rbt_secret_free(void *memory);
+
 #endif

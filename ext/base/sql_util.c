@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "utf8.h"
 
+#include <limits.h>
 #include <stdarg.h>
 
 void rbt_add_identifier(rbt_buffer *out, const char *name) {
@@ -102,21 +103,26 @@ int rbt_run(sqlite3 *db, sqlite3_stmt *statement, rbt_error *error, const char *
     return error->code;
 }
 
-/* Destructor of a secret result. SQLite's allocator knows how long it is. */
-static void wipe_and_free(void *memory) {
-    rbt_wipe(memory, (size_t)sqlite3_msize(memory));
-    sqlite3_free(memory);
+bool rbt_inside_a_write(sqlite3 *db) {
+    for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s))
+        if (sqlite3_stmt_busy(s) && !sqlite3_stmt_readonly(s)) return true;
+    return false;
 }
 
-static sqlite3_destructor_type destructor_for(const rbt_buffer *buffer) {
-    return buffer->secret ? wipe_and_free : sqlite3_free;
+void rbt_result_secret_text(sqlite3_context *context, char *text, size_t length) {
+    if (length <= INT_MAX && memchr(text, 0, length) == NULL)
+        sqlite3_result_text(context, text, -1, rbt_secret_free);
+    else
+        sqlite3_result_text64(context, text, length, rbt_secret_free, SQLITE_UTF8);
 }
 
 void rbt_result_text(sqlite3_context *context, rbt_buffer *buffer) {
     size_t length = buffer->length;
     char *text = rbt_buffer_take(buffer);
-    if (text)
-        sqlite3_result_text64(context, text, length, destructor_for(buffer), SQLITE_UTF8);
+    if (text && buffer->secret)
+        rbt_result_secret_text(context, text, length);
+    else if (text)
+        sqlite3_result_text64(context, text, length, sqlite3_free, SQLITE_UTF8);
     else
         sqlite3_result_error_nomem(context);
 }
@@ -125,7 +131,8 @@ void rbt_result_blob(sqlite3_context *context, rbt_buffer *buffer) {
     size_t length = buffer->length;
     char *bytes = rbt_buffer_take(buffer);
     if (bytes)
-        sqlite3_result_blob64(context, bytes, length, destructor_for(buffer));
+        sqlite3_result_blob64(context, bytes, length,
+                              buffer->secret ? rbt_secret_free : sqlite3_free);
     else
         sqlite3_result_error_nomem(context);
 }

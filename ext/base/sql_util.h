@@ -29,9 +29,20 @@ int rbt_execute(sqlite3 *db, rbt_error *error, const char *prefix, const char *f
 /* Steps to the end and resets; SQLITE_OK or the error. */
 int rbt_run(sqlite3 *db, sqlite3_stmt *statement, rbt_error *error, const char *prefix);
 
+/* True while a statement of this connection is writing, which a SELECT that calls us is not.
+** DIRECTONLY does not keep SQLite 3.40 from calling a function in a CHECK: what has a side effect looks
+** for itself. */
+bool rbt_inside_a_write(sqlite3 *db);
+
 /* Gives the buffer's contents as the function's TEXT or BLOB result (moved, not copied: the buffer is
 ** empty afterwards); NOMEM when it failed. */
 void rbt_result_text(sqlite3_context *context, rbt_buffer *buffer);
 void rbt_result_blob(sqlite3_context *context, rbt_buffer *buffer);
+
+/* Gives text from rbt_malloc, with a NUL after its length bytes, as the function's result, to be wiped
+** as soon as SQLite has no more use for it. Given as terminated text: else SQLite would, for whoever
+** reads it with sqlite3_column_text, copy it into memory of its own, and free that unwiped. Text that
+** holds a NUL itself, or belongs to a UTF-16 database, is copied all the same. */
+void rbt_result_secret_text(sqlite3_context *context, char *text, size_t length);
 
 #endif

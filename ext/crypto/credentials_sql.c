@@ -33,28 +33,26 @@ int rbt_place_argument(rbt_place *place, int argument_count, sqlite3_value **arg
 
 int rbt_bytes_argument(const uint8_t **bytes, size_t *length, sqlite3_value *value,
                        const char *what, const char *who, rbt_error *error) {
+    static const uint8_t empty[1] = {0};
     int type = sqlite3_value_type(value);
-    if (type == SQLITE_TEXT)
+    /* Text is taken as it lies there: sqlite3_value_text would copy what lacks a NUL, and SQLite frees
+    ** its copy without wiping it. */
+    bool converted = type == SQLITE_TEXT && sqlite3_value_encoding(value) != SQLITE_UTF8;
+    if (converted)
         *bytes = sqlite3_value_text(value);
-    else if (type == SQLITE_BLOB)
+    else if (type == SQLITE_TEXT || type == SQLITE_BLOB)
         *bytes = sqlite3_value_blob(value);
     else
         return rbt_fail(error, SQLITE_ERROR, "%s: %s must be TEXT or BLOB, not %s", who, what,
                         rbt_type_name(type));
     *length = (size_t)sqlite3_value_bytes(value);
-    if (*bytes == NULL && (*length > 0 || type == SQLITE_TEXT)) return rbt_fail_nomem(error);
+    if (*bytes == NULL && (*length > 0 || converted)) return rbt_fail_nomem(error);
+    if (*bytes == NULL) *bytes = empty;
     return SQLITE_OK;
 }
 
-/* A value as the envelope holds it: type and bytes; numbers are stored in number. */
-typedef struct plain_value {
-    uint8_t type;
-    const uint8_t *bytes;
-    size_t length;
-    uint8_t number[8];
-} plain_value;
-
-static int read_value(plain_value *plain, sqlite3_value *value, const char *who, rbt_error *error) {
+int rbt_value_argument(rbt_plain_value *plain, sqlite3_value *value, const char *who,
+                       rbt_error *error) {
     switch (sqlite3_value_type(value)) {
     case SQLITE_INTEGER:
         plain->type = RBT_VALUE_INTEGER;
@@ -80,8 +78,7 @@ static int read_value(plain_value *plain, sqlite3_value *value, const char *who,
     return SQLITE_OK;
 }
 
-/* Gives an opened value as the function's result; its memory is moved, not copied. */
-static void give_value(sqlite3_context *context, rbt_opened *opened) {
+void rbt_opened_result(sqlite3_context *context, rbt_opened *opened) {
     uint64_t bits;
     double real;
     switch (opened->type) {
@@ -94,8 +91,7 @@ static void give_value(sqlite3_context *context, rbt_opened *opened) {
         sqlite3_result_double(context, real);
         break;
     case RBT_VALUE_TEXT:
-        sqlite3_result_text64(context, (const char *)opened->value, opened->length, rbt_secret_free,
-                              SQLITE_UTF8);
+        rbt_result_secret_text(context, (char *)opened->value, opened->length);
         opened->value = NULL;
         break;
     default:
@@ -110,7 +106,7 @@ static void encrypt_function(sqlite3_context *context, int argument_count,
     const char *who = "encrypt";
     rbt_error error = {0};
     rbt_place place;
-    plain_value plain;
+    rbt_plain_value plain;
     const rbt_keys *keys;
     uint8_t *token = NULL;
 
@@ -119,7 +115,7 @@ static void encrypt_function(sqlite3_context *context, int argument_count,
         return;
     }
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
-    if (read_value(&plain, arguments[0], who, &error) != SQLITE_OK) goto cleanup;
+    if (rbt_value_argument(&plain, arguments[0], who, &error) != SQLITE_OK) goto cleanup;
     keys = rbt_connection_ring(rbt_connection_of(context), who, &error);
     if (keys == NULL) goto cleanup;
     if (rbt_token_seal(&token, keys, place, plain.type, plain.bytes, plain.length, &error) ==
@@ -149,7 +145,7 @@ static void decrypt_function(sqlite3_context *context, int argument_count,
     keys = rbt_connection_ring_for(rbt_connection_of(context), token, length, who, &error);
     if (keys == NULL) goto cleanup;
     if (rbt_token_open(&opened, keys, token, length, place, who, &error) == SQLITE_OK)
-        give_value(context, &opened);
+        rbt_opened_result(context, &opened);
 
 cleanup:
     rbt_opened_free(&opened);
@@ -233,7 +229,7 @@ static void fernet_decrypt_function(sqlite3_context *context, int argument_count
     if (keys == NULL) goto cleanup;
     if (rbt_token_open_fernet(&opened, keys, token, length, who, &error) != SQLITE_OK) goto cleanup;
     if (ttl >= 0 && check_freshness(opened.created, ttl, who, &error) != SQLITE_OK) goto cleanup;
-    give_value(context, &opened);
+    rbt_opened_result(context, &opened);
 
 cleanup:
     rbt_opened_free(&opened);

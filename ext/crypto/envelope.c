@@ -9,6 +9,7 @@
 
 #include "../base/bytes.h"
 #include "../base/memory.h"
+#include "stack.h"
 #include <sodium.h>
 
 enum {
@@ -49,6 +50,7 @@ void rbt_envelope_nonce(uint8_t nonce[24], const uint8_t nonce_key[32], const ui
     if (value_length) crypto_generichash_update(&hash, value, value_length);
     crypto_generichash_final(&hash, nonce, 24);
     rbt_wipe(&hash, sizeof hash);
+    rbt_wipe_stack();
 }
 
 /* Message key and commitment, from the envelope's first 44 bytes and the context. */
@@ -88,6 +90,7 @@ void rbt_envelope_seal(uint8_t *out, uint8_t kind, const uint8_t key_id[8],
     crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, NULL, sealed, 1 + value_length, NULL, 0,
                                                NULL, nonce, derived);
     rbt_wipe(derived, sizeof derived);
+    rbt_wipe_stack();
 }
 
 bool rbt_envelope_open(uint8_t *out, uint8_t *type, const uint8_t *envelope, size_t length,
@@ -110,6 +113,7 @@ bool rbt_envelope_open(uint8_t *out, uint8_t *type, const uint8_t *envelope, siz
                                                         1 + value_length + TAG_SIZE, NULL, 0,
                                                         envelope + NONCE_AT, derived) == 0;
     rbt_wipe(derived, sizeof derived);
+    rbt_wipe_stack();
     if (!opened) {
         rbt_wipe(out, value_length + 1);
         return false;

@@ -10,6 +10,7 @@
 #include "../base/base64.h"
 #include "../base/bytes.h"
 #include "../base/memory.h"
+#include "stack.h"
 #include <nettle/aes.h>
 #include <nettle/cbc.h>
 #include <nettle/hmac.h>
@@ -47,28 +48,50 @@ bool rbt_fernet_authentic(const uint8_t *raw, size_t length, const uint8_t sign_
     compute_mac(mac, raw, length - MAC_SIZE, sign_key);
     equal = crypto_verify_32(mac, raw + length - MAC_SIZE) == 0;
     rbt_wipe(mac, sizeof mac); /* the right HMAC of a forged token is worth keeping secret */
+    rbt_wipe_stack();
     return equal;
 }
 
+_Static_assert(sizeof(struct aes128_ctx) == RBT_FERNET_SCHEDULE, "a schedule is nettle's context");
+
+void rbt_fernet_schedule_make(rbt_fernet_schedule *schedule, const uint8_t encrypt_key[16]) {
+    struct aes128_ctx aes;
+    aes128_set_encrypt_key(&aes, encrypt_key);
+    memcpy(schedule->encrypt, &aes, sizeof aes);
+    aes128_set_decrypt_key(&aes, encrypt_key);
+    memcpy(schedule->decrypt, &aes, sizeof aes);
+    rbt_wipe(&aes, sizeof aes);
+    rbt_wipe_stack();
+}
+
+/* PKCS#7 on the last block, without a branch on how it fails. The token is authentic by now, so there is
+** hardly anyone to learn from it; but then nobody has to think that through again. */
+static bool padding_sound(const uint8_t block[RBT_FERNET_BLOCK]) {
+    unsigned padding = block[RBT_FERNET_BLOCK - 1];
+    unsigned wrong = (padding - 1) >> 8 | (RBT_FERNET_BLOCK - padding) >> 8; /* 0 wraps, 17 too */
+    for (unsigned i = 0; i < RBT_FERNET_BLOCK; i++) {
+        unsigned counts = (RBT_FERNET_BLOCK - 1 - i - padding) >> 8; /* wraps for the last ones */
+        wrong |= (block[i] ^ padding) & counts;
+    }
+    return wrong == 0;
+}
+
 bool rbt_fernet_decrypt(uint8_t *out, size_t *plaintext_length, const uint8_t *raw, size_t length,
-                        const uint8_t encrypt_key[16]) {
+                        const rbt_fernet_schedule *schedule) {
     size_t padded = length - RBT_FERNET_OVERHEAD;
     struct aes128_ctx aes;
     uint8_t iv[16];
 
     *plaintext_length = 0;
     memcpy(iv, raw + IV_AT, sizeof iv);
-    aes128_set_decrypt_key(&aes, encrypt_key);
+    memcpy(&aes, schedule->decrypt, sizeof aes);
     cbc_decrypt(&aes, (nettle_cipher_func *)aes128_decrypt, RBT_FERNET_BLOCK, iv, padded, out,
                 raw + RBT_FERNET_HEADER);
     rbt_wipe(&aes, sizeof aes);
+    rbt_wipe_stack();
 
-    /* The token is authentic by now, so there is no one to learn from how the padding fails. */
-    uint8_t padding = out[padded - 1];
-    bool sound = padding >= 1 && padding <= RBT_FERNET_BLOCK;
-    for (size_t i = 1; sound && i <= padding; i++)
-        sound = out[padded - i] == padding;
-    if (!sound) {
+    unsigned padding = out[padded - 1];
+    if (!padding_sound(out + padded - RBT_FERNET_BLOCK)) {
         rbt_wipe(out, padded);
         return false;
     }
@@ -78,7 +101,7 @@ bool rbt_fernet_decrypt(uint8_t *out, size_t *plaintext_length, const uint8_t *r
 }
 
 bool rbt_fernet_seal(rbt_buffer *out, uint64_t seconds, const uint8_t iv[16],
-                     const uint8_t sign_key[16], const uint8_t encrypt_key[16],
+                     const uint8_t sign_key[16], const rbt_fernet_schedule *schedule,
                      const uint8_t *plaintext, size_t plaintext_length) {
     uint8_t padding = (uint8_t)(RBT_FERNET_BLOCK - plaintext_length % RBT_FERNET_BLOCK);
     size_t padded = plaintext_length + padding;
@@ -98,11 +121,12 @@ bool rbt_fernet_seal(rbt_buffer *out, uint64_t seconds, const uint8_t iv[16],
     memset(raw + RBT_FERNET_HEADER + plaintext_length, padding, padding);
 
     memcpy(chain, iv, sizeof chain);
-    aes128_set_encrypt_key(&aes, encrypt_key);
+    memcpy(&aes, schedule->encrypt, sizeof aes);
     cbc_encrypt(&aes, (nettle_cipher_func *)aes128_encrypt, RBT_FERNET_BLOCK, chain, padded,
                 raw + RBT_FERNET_HEADER, raw + RBT_FERNET_HEADER);
     rbt_wipe(&aes, sizeof aes);
     compute_mac(raw + size - MAC_SIZE, raw, size - MAC_SIZE, sign_key);
+    rbt_wipe_stack();
 
     rbt_base64_encode(out, raw, size, true);
     rbt_free(raw); /* nothing secret in it any more: it was encrypted where it stood */

@@ -23,9 +23,19 @@ enum {
     RBT_FERNET_OVERHEAD = 57, /* header and HMAC */
     RBT_FERNET_MINIMUM = 73,  /* with one block of ciphertext */
     RBT_FERNET_BLOCK = 16,
+    RBT_FERNET_SCHEDULE = 176, /* 11 round keys */
     RBT_FERNET_CLOCK_SKEW =
         60 /* seconds that a token may come from the future, when a ttl is given */
 };
+
+/* The AES key, made ready to encrypt and to decrypt. nettle computes it by looking up tables, whatever
+** instructions the processor has, so it is done once, when a key is read, and not with every token. A
+** secret like the key; bytes, so that it may stand at any address. */
+typedef struct rbt_fernet_schedule {
+    uint8_t encrypt[RBT_FERNET_SCHEDULE], decrypt[RBT_FERNET_SCHEDULE];
+} rbt_fernet_schedule;
+
+void rbt_fernet_schedule_make(rbt_fernet_schedule *schedule, const uint8_t encrypt_key[16]);
 
 /* Decodes a token's text and checks its form: canonical urlsafe base64 (padding whole or absent),
 ** version, a whole number of blocks. Appends the raw token to raw. False when it is no such token or
@@ -45,12 +55,12 @@ bool rbt_fernet_authentic(const uint8_t *raw, size_t length, const uint8_t sign_
 ** *plaintext_length bytes are the plaintext; the byte after it is a NUL. False, and out zero, when the
 ** padding is wrong. */
 bool rbt_fernet_decrypt(uint8_t *out, size_t *plaintext_length, const uint8_t *raw, size_t length,
-                        const uint8_t encrypt_key[16]);
+                        const rbt_fernet_schedule *schedule);
 
 /* Appends the token of a plaintext, as text. The iv must be random and fresh. False when memory ran
 ** out. */
 bool rbt_fernet_seal(rbt_buffer *out, uint64_t seconds, const uint8_t iv[16],
-                     const uint8_t sign_key[16], const uint8_t encrypt_key[16],
+                     const uint8_t sign_key[16], const rbt_fernet_schedule *schedule,
                      const uint8_t *plaintext, size_t plaintext_length);
 
 /* How a token's time stands to the clock: rejected are time + ttl < now and now + 60 < time; sums

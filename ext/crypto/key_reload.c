@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { KEY_ID_AT = 4 };
-static const int64_t reread_pause_us = 10 * 1000000ll;
+static const int64_t reread_pause_us = 10 * 1000000LL;
 
 /* Whether a statement other than the one that calls us may hold pointers into old keys. */
 static bool others_run(sqlite3 *db) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
-** Where key text comes from (DESIGN §5): a variable of the environment, or a file that a variable
-** names. Nothing is kept here: every call reads anew.
+** Where key text comes from (DESIGN §5): a variable of the environment, a file that a variable names,
+** or a command that a variable spells. Nothing is kept here: every call reads anew.
 */
 #ifndef RBT_CRYPTO_KEY_SOURCE_H
 #define RBT_CRYPTO_KEY_SOURCE_H
@@ -19,13 +19,11 @@ typedef struct rbt_key_text {
 } rbt_key_text;
 
 /* Reads the key text for a purpose. A variable that is empty counts as not set. Not an error: none is
-** set (source stays NULL). Errors: more than one is set; a file that cannot be read, is no regular
-** file, is over 64 KiB, holds a NUL, or that others could read; a command (not supported yet).
+** set (source stays NULL). Errors: more than one is set; a file that secret_file.h does not take, is
+** empty, or is of dotenv form and malformed; a command that fails (key_command.h).
 **
-** A file holds the key text itself, or is a dotenv file with the line RUSTYBT_ENCRYPTION_KEY=…
-** ("export " before it and quotes around the value are fine; the last such line counts). It must be
-** the process's own with mode 0600 at most, or root's with 0640 at most, or lie below
-** $CREDENTIALS_DIRECTORY (systemd.exec(5)). who begins the error message. */
+** A file holds the key text itself, or is a dotenv file (dotenv.h) with the line
+** RUSTYBT_ENCRYPTION_KEY=… or RUSTYBT_SIGNING_KEY=…. who begins the error message. */
 int rbt_key_source_read(rbt_key_text *out, rbt_key_purpose purpose, const char *who,
                         rbt_error *error);
 

@@ -12,6 +12,7 @@
 #include "../base/bytes.h"
 #include "../base/memory.h"
 #include "key_source.h"
+#include "stack.h"
 #include <pthread.h>
 #include <sodium.h>
 
@@ -19,17 +20,18 @@ enum { MASTER_SIZE = 32, FINGERPRINT_SIZE = 32, KEY_ID_DERIVED = 16, SUBKEY_NUMB
 
 typedef struct key_arena {
     uint8_t fingerprint[FINGERPRINT_SIZE]; /* of the text the keys came from, and its source */
-    rbt_signing_key signing;
-    rbt_ring_key ring[];
+    rbt_ring_key ring[];                   /* and behind them, the keys that sign */
 } key_arena;
-_Static_assert(_Alignof(key_arena) == 1, "the arena may start at any address");
+_Static_assert(_Alignof(key_arena) == 1 && _Alignof(rbt_signing_key) == 1,
+               "the arena may start at any address");
 
 struct rbt_keys {
     rbt_keys *next; /* in shared_keys */
     int references; /* guarded by shared_mutex */
     bool locked;
-    bool can_sign;
     size_t count;
+    size_t signing_count;
+    rbt_signing_key *signing; /* in the arena, behind its ring */
     const char *source;
     key_arena *arena;
 };
@@ -67,6 +69,7 @@ static void fingerprint_of(uint8_t fingerprint[FINGERPRINT_SIZE], const key_text
     fingerprint_part(&hash, texts->signing);
     crypto_generichash_final(&hash, fingerprint, FINGERPRINT_SIZE);
     rbt_wipe(&hash, sizeof hash);
+    rbt_wipe_stack();
 }
 
 /* Decodes one key of 32 bytes; what begins error messages with the key's place, never its text. */
@@ -75,12 +78,12 @@ static int decode_key(uint8_t key[MASTER_SIZE], const char *text, size_t length,
     rbt_buffer decoded = {.secret = true};
     int code = SQLITE_OK;
 
-    if (strspn(text, " \t\r\n") >= length)
-        code = rbt_fail(error, SQLITE_ERROR, "%s is empty", what);
-    else if (!rbt_base64_decode_python(&decoded, text, length))
+    if (!rbt_base64_decode_python(&decoded, text, length))
         code = decoded.failed ? rbt_fail_nomem(error)
                               : rbt_fail(error, SQLITE_ERROR,
                                          "%s is not base64: its length or padding is wrong", what);
+    else if (decoded.length == 0 && strspn(text, " \t\r\n") >= length)
+        code = rbt_fail(error, SQLITE_ERROR, "%s is empty", what);
     else if (decoded.length != MASTER_SIZE)
         code = rbt_fail(error, SQLITE_ERROR, "%s decodes to %lld bytes, expected %d", what,
                         (long long)decoded.length, MASTER_SIZE);
@@ -118,7 +121,9 @@ static bool derive_ring_key(rbt_ring_key *key, const uint8_t master[MASTER_SIZE]
     memcpy(key->id, id, RBT_KEY_ID_SIZE);
     memcpy(key->fernet_sign, master, sizeof key->fernet_sign);
     memcpy(key->fernet_encrypt, master + sizeof key->fernet_sign, sizeof key->fernet_encrypt);
+    rbt_fernet_schedule_make(&key->fernet_schedule, key->fernet_encrypt);
     rbt_wipe(seed, sizeof seed);
+    rbt_wipe_stack();
     return derived;
 }
 
@@ -162,29 +167,60 @@ static int fill_ring(rbt_keys *keys, const key_texts *texts, const char *who, rb
     return code;
 }
 
-/* The key that signs: its own, else the primary's. */
+/* Keys in a comma-separated list; 0 for none. */
+static size_t count_keys(const char *text) {
+    size_t count = text != NULL;
+    for (; text && *text; text++)
+        count += *text == ',';
+    return count;
+}
+
+static int refuse_signing_twin(const rbt_keys *keys, size_t position, const char *source,
+                               const char *who, rbt_error *error) {
+    for (size_t i = 0; i < position; i++)
+        if (memcmp(keys->signing[i].public_key, keys->signing[position].public_key,
+                   sizeof keys->signing[i].public_key) == 0)
+            return rbt_fail(error, SQLITE_ERROR,
+                            "%s: keys %lld and %lld of %s are the same; remove one of them", who,
+                            (long long)i + 1, (long long)position + 1, source);
+    return SQLITE_OK;
+}
+
+/* The keys that sign: their own, from comma-separated seeds, else the ring's subkeys. */
 static int fill_signing(rbt_keys *keys, const key_texts *texts, const char *who, rbt_error *error) {
-    rbt_signing_key *signing = &keys->arena->signing;
     uint8_t seed[crypto_sign_SEEDBYTES];
+    const char *at = texts->signing;
     int code = SQLITE_OK;
 
-    if (texts->signing) {
-        char *what = sqlite3_mprintf("%s: %s", who, texts->signing_source);
-        if (what == NULL) return rbt_fail_nomem(error);
-        code = decode_key(seed, texts->signing, strlen(texts->signing), what, error);
+    for (size_t i = 0; i < keys->signing_count && code == SQLITE_OK; i++) {
+        rbt_signing_key *signing = &keys->signing[i];
+        if (!texts->signing) {
+            memcpy(signing->secret, keys->arena->ring[i].sign_secret, sizeof signing->secret);
+            memcpy(signing->public_key, keys->arena->ring[i].sign_public,
+                   sizeof signing->public_key);
+            signing->shared = true;
+            continue;
+        }
+        size_t length = strcspn(at, ",");
+        char *what = keys->signing_count == 1
+                         ? sqlite3_mprintf("%s: %s", who, texts->signing_source)
+                         : sqlite3_mprintf("%s: key %lld of %s", who, (long long)i + 1,
+                                           texts->signing_source);
+        if (what == NULL) {
+            code = rbt_fail_nomem(error);
+            break;
+        }
+        code = decode_key(seed, at, length, what, error);
         sqlite3_free(what);
         if (code == SQLITE_OK &&
             crypto_sign_seed_keypair(signing->public_key, signing->secret, seed) != 0)
             code = rbt_fail(error, SQLITE_ERROR, "%s: cannot derive the signing key", who);
-        rbt_wipe(seed, sizeof seed);
-        keys->can_sign = code == SQLITE_OK;
-    } else if (keys->count > 0) {
-        const rbt_ring_key *primary = &keys->arena->ring[0];
-        memcpy(signing->secret, primary->sign_secret, sizeof signing->secret);
-        memcpy(signing->public_key, primary->sign_public, sizeof signing->public_key);
-        signing->shared = true;
-        keys->can_sign = true;
+        if (code == SQLITE_OK)
+            code = refuse_signing_twin(keys, i, texts->signing_source, who, error);
+        at += length + 1;
     }
+    rbt_wipe(seed, sizeof seed);
+    rbt_wipe_stack();
     return code;
 }
 
@@ -195,7 +231,8 @@ static void destroy(rbt_keys *keys) {
 }
 
 static rbt_keys *keys_from(const key_texts *texts, const char *who, rbt_error *error) {
-    size_t count = 0;
+    size_t count = count_keys(texts->ring);
+    size_t signing_count = texts->signing ? count_keys(texts->signing) : count;
     int code;
     rbt_keys *keys = rbt_calloc(sizeof *keys);
 
@@ -203,17 +240,14 @@ static rbt_keys *keys_from(const key_texts *texts, const char *who, rbt_error *e
         rbt_fail_nomem(error);
         return NULL;
     }
-    if (texts->ring) {
-        count = 1;
-        for (const char *at = texts->ring; *at; at++)
-            count += *at == ',';
-    }
     keys->references = 1;
     keys->count = count;
+    keys->signing_count = signing_count;
     keys->source = texts->ring_source;
-    /* No overflow: the text has at least as many bytes as there are keys, and is bounded by what an
+    /* No overflow: the texts have at least as many bytes as there are keys, and are bounded by what an
     ** environment or a key file can hold. */
-    size_t size = sizeof *keys->arena + count * sizeof keys->arena->ring[0];
+    size_t size = sizeof *keys->arena + count * sizeof keys->arena->ring[0] +
+                  signing_count * sizeof keys->signing[0];
     keys->arena = sodium_malloc(size);
     if (keys->arena == NULL) {
         rbt_fail_nomem(error);
@@ -221,6 +255,7 @@ static rbt_keys *keys_from(const key_texts *texts, const char *who, rbt_error *e
         return NULL;
     }
     memset(keys->arena, 0, size);
+    keys->signing = (rbt_signing_key *)(void *)(keys->arena->ring + count);
     /* sodium_malloc locks but does not tell whether it could; locking what is locked is harmless. */
     keys->locked = sodium_mlock(keys->arena, size) == 0;
     fingerprint_of(keys->arena->fingerprint, texts);
@@ -353,6 +388,14 @@ const char *rbt_keys_source(const rbt_keys *keys) {
     return keys->source;
 }
 
+size_t rbt_keys_signing_count(const rbt_keys *keys) {
+    return keys->signing_count;
+}
+
+const rbt_signing_key *rbt_keys_signing_at(const rbt_keys *keys, size_t position) {
+    return position < keys->signing_count ? &keys->signing[position] : NULL;
+}
+
 const rbt_signing_key *rbt_keys_signing(const rbt_keys *keys) {
-    return keys->can_sign ? &keys->arena->signing : NULL;
+    return rbt_keys_signing_at(keys, 0);
 }

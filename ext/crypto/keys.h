@@ -10,6 +10,7 @@
 
 #include "../base/connection.h"
 #include "../base/error.h"
+#include "fernet.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@ enum { RBT_KEY_ID_SIZE = 8, RBT_SUBKEY_SIZE = 32 };
 typedef struct rbt_ring_key {
     uint8_t id[RBT_KEY_ID_SIZE];                 /* first 8 bytes of rbt_kyid */
     uint8_t fernet_sign[16], fernet_encrypt[16]; /* the master's two halves; together the master */
+    rbt_fernet_schedule fernet_schedule;         /* of fernet_encrypt */
     uint8_t aead[32], bidx[32], subj[32], nonc[32], seal[32];
     uint8_t sign_secret[64]; /* Ed25519 secret key of the seed rbt_sign (libsodium's form) */
     uint8_t sign_public[32];
@@ -27,8 +29,9 @@ typedef struct rbt_ring_key {
 
 typedef struct rbt_keys rbt_keys;
 
-/* Ed25519 key pair that signs checkpoints and segments: RUSTYBT_SIGNING_KEY, else rbt_sign of the
-** primary. */
+/* Ed25519 key pair that signs checkpoints and segments: the first of RUSTYBT_SIGNING_KEY, else rbt_sign
+** of the primary. The others of that list, else of the ring, countersign successions
+** (audit/succession.h). */
 typedef struct rbt_signing_key {
     uint8_t secret[64]; /* libsodium's form */
     uint8_t public_key[32];
@@ -51,10 +54,14 @@ const rbt_ring_key *rbt_keys_at(const rbt_keys *keys, size_t position);
 const rbt_ring_key *rbt_keys_find(const rbt_keys *keys, const uint8_t id[RBT_KEY_ID_SIZE]);
 bool rbt_keys_locked(const rbt_keys *keys);        /* mlock succeeded */
 const char *rbt_keys_source(const rbt_keys *keys); /* "RUSTYBT_ENCRYPTION_KEY" */
-/* NULL when there is neither a signing key nor a ring. */
+/* The key that signs; NULL when there is neither a signing key nor a ring. */
 const rbt_signing_key *rbt_keys_signing(const rbt_keys *keys);
+/* All that are held, newest first: position 0 is the one that signs. All differ. */
+size_t rbt_keys_signing_count(const rbt_keys *keys);
+const rbt_signing_key *rbt_keys_signing_at(const rbt_keys *keys, size_t position);
 
-/* Parses "key[,key…]" into keys from any text, without touching the environment; signing may be NULL.
+/* Parses "key[,key…]" into keys from any text, without touching the environment; signing ("seed[,seed…]")
+** may be NULL.
 ** The tests' and rbt_connection_keys' way in. NULL on failure. Free with rbt_keys_free. */
 rbt_keys *rbt_keys_parse(const char *ring, const char *signing, const char *who, rbt_error *error);
 void rbt_keys_free(rbt_keys *keys);         /* drops one reference; wipes with the last */

@@ -10,6 +10,7 @@
 #include "credentials_sql.h"
 #include "envelope.h"
 #include "key_reload.h"
+#include "subject.h"
 #include "token.h"
 #include <sodium.h>
 
@@ -113,6 +114,58 @@ static int give_rotated(sqlite3_context *context, sqlite3_value *token, const rb
     return code;
 }
 
+/* key_rotate(wrapped, sid): a row of rustybt_subject_keys moves to the primary key. */
+static void rotate_subject_key(sqlite3_context *context, sqlite3_value **arguments,
+                               rbt_error *error) {
+    const char *who = "key_rotate";
+    rbt_connection *connection = rbt_connection_of(context);
+    const uint8_t *wrapped, *sid = sqlite3_value_blob(arguments[1]);
+    uint8_t rotated[RBT_WRAPPED_SUBJECT_SIZE];
+    rbt_subject_key subject;
+    size_t length;
+
+    if (sqlite3_value_bytes(arguments[1]) != RBT_SUBJECT_ID_SIZE) {
+        rbt_fail(error, SQLITE_ERROR,
+                 "%s: context must be TEXT, or for a wrapped subject key its sid, a BLOB of %d "
+                 "bytes",
+                 who, RBT_SUBJECT_ID_SIZE);
+        return;
+    }
+    if (sid == NULL) { /* of a zeroblob() that found no memory */
+        rbt_fail_nomem(error);
+        return;
+    }
+    if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
+    if (rbt_bytes_argument(&wrapped, &length, arguments[0], "token", who, error) != SQLITE_OK)
+        return;
+    if (!rbt_subject_is_wrapped(wrapped, length)) {
+        rbt_fail(error, SQLITE_ERROR,
+                 "%s: context must be TEXT, not BLOB; only a wrapped subject key has a BLOB, its "
+                 "sid",
+                 who);
+        return;
+    }
+    const rbt_keys *keys = rbt_connection_ring(connection, who, error);
+    if (keys == NULL) return;
+    const rbt_ring_key *key =
+        rbt_connection_find_key(connection, wrapped + RBT_WRAPPED_KEY_ID, who, error);
+    keys = rbt_connection_ring(connection, who, error);
+    if (key == NULL || keys == NULL) {
+        rbt_token_no_key(wrapped + RBT_WRAPPED_KEY_ID, who, error);
+        return;
+    }
+    memcpy(subject.sid, sid, sizeof subject.sid);
+    if (!rbt_subject_unwrap(&subject, key, wrapped, length)) {
+        rbt_token_refuse(who, error);
+    } else if (key == rbt_keys_at(keys, 0)) {
+        sqlite3_result_value(context, arguments[0]);
+    } else {
+        rbt_subject_wrap(rotated, rbt_keys_at(keys, 0), &subject);
+        sqlite3_result_blob(context, rotated, sizeof rotated, SQLITE_TRANSIENT);
+    }
+    rbt_wipe(&subject, sizeof subject);
+}
+
 /* key_rotate(token[, context]): the same value, type and format under the primary key. A Fernet token
 ** keeps its time and its storage class, an envelope is made anew, now. One that is there already comes
 ** back unchanged, after it was opened. */
@@ -126,6 +179,10 @@ static void key_rotate_function(sqlite3_context *context, int argument_count,
     const uint8_t *token;
     size_t length;
 
+    if (argument_count > 1 && sqlite3_value_type(arguments[1]) == SQLITE_BLOB) {
+        rotate_subject_key(context, arguments, &error);
+        goto cleanup;
+    }
     if (rbt_place_argument(&place, argument_count, arguments, 1, who, &error) != SQLITE_OK)
         goto cleanup;
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;

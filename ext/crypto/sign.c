@@ -9,6 +9,7 @@
 #include "../base/memory.h"
 #include "../base/utf8.h"
 #include "note_name.h"
+#include "stack.h"
 #include <sodium.h>
 #include <string.h>
 
@@ -36,9 +37,10 @@ int rbt_note_sign(rbt_buffer *out, const char *text, size_t length, const rbt_ve
                         "be signed",
                         signer->name);
     memcpy(signature, signer->key_id, KEY_ID_SIZE);
-    if (crypto_sign_detached(signature + KEY_ID_SIZE, NULL, (const uint8_t *)text, length,
-                             secret) != 0)
-        return rbt_fail(error, SQLITE_ERROR, "%s: cannot sign", signer->name);
+    int code =
+        crypto_sign_detached(signature + KEY_ID_SIZE, NULL, (const uint8_t *)text, length, secret);
+    rbt_wipe_stack();
+    if (code != 0) return rbt_fail(error, SQLITE_ERROR, "%s: cannot sign", signer->name);
     rbt_buffer_add(out, text, length);
     rbt_buffer_add_byte(out, '\n');
     rbt_buffer_add(out, line_prefix, PREFIX_LENGTH);
@@ -131,32 +133,50 @@ bool rbt_note_split(const char *note, size_t length, size_t *text_length, const 
     return valid;
 }
 
-/* The lowest verifier that this line's signature is valid for; -1 when no verifier has this name and
-** key id (or the line is not Ed25519's), -2 when one has and the signature is not valid. */
+/* Whom a signature is looked for from. */
+typedef struct signers {
+    const rbt_verifier *verifiers;
+    size_t count;
+    uint64_t size;   /* leaves that the note speaks of */
+    uint64_t *limit; /* OUT: the highest max_size of verifiers that signed a note beyond it */
+} signers;
+
+/* The lowest verifier that this line's signature is valid for and counts by; RBT_NOTE_SUPERSEDED when
+** it is valid and does not count; -1 when no verifier has this name and key id (or the line is not
+** Ed25519's), -2 when one has and the signature is not valid. */
 static int check_line(const signature_line *line, const rbt_buffer *signature, const char *text,
-                      size_t text_length, const rbt_verifier *verifiers, size_t count) {
+                      size_t text_length, const signers *by) {
     int result = -1;
-    for (size_t i = 0; i < count; i++) {
-        const rbt_verifier *verifier = &verifiers[i];
+    for (size_t i = 0; i < by->count; i++) {
+        const rbt_verifier *verifier = &by->verifiers[i];
         if (strlen(verifier->name) != line->name_length ||
             memcmp(verifier->name, line->name, line->name_length) != 0 ||
             memcmp(verifier->key_id, signature->data, KEY_ID_SIZE) != 0)
             continue;
-        if (signature->length == KEY_ID_SIZE + SIGNATURE_SIZE &&
+        bool valid =
+            signature->length == KEY_ID_SIZE + SIGNATURE_SIZE &&
             crypto_sign_verify_detached(signature->data + KEY_ID_SIZE, (const uint8_t *)text,
-                                        text_length, verifier->public_key) == 0)
-            return (int)i;
-        result = -2;
+                                        text_length, verifier->public_key) == 0;
+        if (valid && by->size <= verifier->max_size) return (int)i;
+        if (valid) {
+            result = RBT_NOTE_SUPERSEDED;
+            if (verifier->max_size > *by->limit) *by->limit = verifier->max_size;
+        } else if (result == -1) {
+            result = -2;
+        }
     }
     return result;
 }
 
-int rbt_note_verify(const char *note, size_t length, const rbt_verifier *verifiers, size_t count) {
+int rbt_note_verify_at(const char *note, size_t length, uint64_t size,
+                       const rbt_verifier *verifiers, size_t count, uint64_t *limit) {
+    const signers by = {verifiers, count, size, limit};
     const char *why;
     size_t text_length;
     rbt_buffer signature = {0};
     int found = -1;
 
+    *limit = 0;
     if (!rbt_note_split(note, length, &text_length, &why))
         return why == rbt_note_no_memory ? -3 : -1;
     const char *at = note + text_length + 1, *end = note + length;
@@ -165,13 +185,19 @@ int rbt_note_verify(const char *note, size_t length, const rbt_verifier *verifie
         int index = -1;
         /* The form was checked above, so only memory can be lacking: then nothing is verified. */
         if (next_line(&line, &at, end) && decode_line(&signature, &line))
-            index = check_line(&line, &signature, note, text_length, verifiers, count);
+            index = check_line(&line, &signature, note, text_length, &by);
         if (index == -2 || signature.failed) {
             found = signature.failed ? -3 : -2;
             break;
         }
-        if (index >= 0 && (found < 0 || index < found)) found = index;
+        bool counts = index >= 0 && (found < 0 || index < found);
+        if (counts || (index == RBT_NOTE_SUPERSEDED && found == -1)) found = index;
     }
     rbt_buffer_free(&signature);
     return found;
+}
+
+int rbt_note_verify(const char *note, size_t length, const rbt_verifier *verifiers, size_t count) {
+    uint64_t limit;
+    return rbt_note_verify_at(note, length, 0, verifiers, count, &limit);
 }

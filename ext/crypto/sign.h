@@ -17,12 +17,13 @@ typedef struct rbt_verifier {
     char name[256]; /* 1 to 255 bytes, no space, control or '+' */
     uint8_t public_key[32];
     uint8_t key_id[4]; /* SHA-256(name || 0x0A || 0x01 || public key)[0..3] */
+    uint64_t max_size; /* leaves up to which its signatures count; UINT64_MAX: no limit */
 } rbt_verifier;
 
 /* False when name is not 1 to 255 bytes of UTF-8 without space, control character or '+'. */
 bool rbt_note_name_valid(const char *name);
 
-/* Fills key_id from name and key; false for an invalid name. */
+/* Fills key_id from name and key, without a limit; false for an invalid name. */
 bool rbt_verifier_make(rbt_verifier *verifier, const char *name, const uint8_t public_key[32]);
 /* Reads a vkey; strict (base64, id must match). */
 bool rbt_verifier_parse(rbt_verifier *verifier, const char *text, size_t length);
@@ -48,5 +49,12 @@ bool rbt_note_split(const char *note, size_t length, size_t *text_length, const 
 /* The index of the first verifier with a valid signature; -1 when none signed validly (an invalid
 ** signature by a known key and name makes the whole note invalid: -2, as Go's note.Open has it); -3 when memory ran out. */
 int rbt_note_verify(const char *note, size_t length, const rbt_verifier *verifiers, size_t count);
+
+/* The same for a note that speaks of a tree of `size` leaves: a signature counts only by a verifier
+** whose max_size is not below. RBT_NOTE_SUPERSEDED when others alone signed validly; *limit is then the
+** highest max_size among them. */
+enum { RBT_NOTE_SUPERSEDED = -4 };
+int rbt_note_verify_at(const char *note, size_t length, uint64_t size,
+                       const rbt_verifier *verifiers, size_t count, uint64_t *limit);
 
 #endif

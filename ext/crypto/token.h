@@ -10,6 +10,7 @@
 
 #include "../base/buffer.h"
 #include "../base/error.h"
+#include "../base/memory.h"
 #include "keys.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,9 +34,6 @@ typedef struct rbt_opened {
 
 void rbt_opened_free(rbt_opened *opened);
 
-/* Wipes a block of sqlite3_malloc memory and frees it; fits the destructor of a result. */
-void rbt_secret_free(void *memory);
-
 /* Opens a token of either format with any key of the ring. A Fernet token cannot carry a context and
 ** is refused when one is given. who begins the error message. */
 int rbt_token_open(rbt_opened *opened, const rbt_keys *keys, const uint8_t *token, size_t length,
@@ -53,6 +51,15 @@ int rbt_token_seal(uint8_t **out, const rbt_keys *keys, rbt_place place, uint8_t
 /* Appends the Fernet token of a plaintext under the primary key. */
 int rbt_token_seal_fernet(rbt_buffer *out, const rbt_keys *keys, uint64_t seconds,
                           const uint8_t *plaintext, size_t plaintext_length, rbt_error *error);
+
+/* The one message of all failures to open. */
+int rbt_token_refuse(const char *who, rbt_error *error);
+
+/* "no key in the ring has id …". */
+int rbt_token_no_key(const uint8_t id[RBT_KEY_ID_SIZE], const char *who, rbt_error *error);
+
+/* Whether a value of that type can be that long: numbers are 8 bytes; text and blobs any length. */
+bool rbt_value_type_fits(uint8_t type, size_t length);
 
 /* The clock in whole seconds; before 1970 it is 0. */
 uint64_t rbt_token_now(void);

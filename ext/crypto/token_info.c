@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
-** Description of tokens from outside: see token_info.h. Pure; calls base, envelope and fernet. What it
-** says of a token comes from bytes that anyone who holds it can read, so it gives nothing away.
+** Description of tokens from outside: see token_info.h. Pure; calls base, backup, envelope and fernet.
+** What it says of a token comes from bytes that anyone who holds it can read, so it gives nothing
+** away.
 */
 #include "token_info.h"
 
@@ -9,6 +10,7 @@
 #include "../base/clock.h"
 #include "../base/json.h"
 #include "../base/sqlite.h"
+#include "backup.h"
 #include "envelope.h"
 #include "fernet.h"
 #include <string.h>
@@ -129,6 +131,29 @@ static bool explain_padding(char why[ERROR_TEXT_SIZE], const uint8_t *token, siz
     return false;
 }
 
+/* A key backup, which is the text of an envelope of kind 4. */
+static void add_backup(rbt_buffer *json, const uint8_t *token, size_t length) {
+    rbt_buffer bytes = {0};
+    rbt_backup_form form;
+    char why[RBT_BACKUP_WHY_SIZE];
+
+    bool read = rbt_backup_read(&bytes, &form, why, token, length);
+    rbt_buffer_add_text(json, "\"envelope\"");
+    add_unsigned(json, "kind", RBT_ENVELOPE_KIND_BACKUP);
+    if (read) {
+        add_created(json, form.created);
+        add_unsigned(json, "passes", form.cost.passes);
+        add_unsigned(json, "memory_kib", form.cost.memory_kib);
+        rbt_buffer_add_text(json, form.check_holds ? ",\"check\":true" : ",\"check\":false");
+    }
+    add_unsigned(json, "size", length);
+    if (*why)
+        add_error(json, why);
+    else if (!read)
+        json->failed = true;
+    rbt_buffer_free(&bytes);
+}
+
 /* Why a token that looks like Fernet is none. */
 static void explain_fernet(char why[ERROR_TEXT_SIZE], const uint8_t *token, size_t length,
                            const rbt_buffer *raw) {
@@ -179,6 +204,8 @@ void rbt_token_info(rbt_buffer *json, const uint8_t *token, size_t length) {
         add_unsigned(json, "size", length);
         explain_fernet(why, token, length, &raw);
         add_error(json, why);
+    } else if (rbt_backup_resembles(token, length)) {
+        add_backup(json, token, length);
     } else if (length >= 3 && memcmp(token, "RBT", 3) == 0) {
         rbt_buffer_add_text(json, "\"envelope\"");
         add_unsigned(json, "size", length);

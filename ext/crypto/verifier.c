@@ -64,6 +64,7 @@ bool rbt_verifier_make(rbt_verifier *verifier, const char *name, const uint8_t p
     rbt_sha256_update(&hash, public_key, PUBLIC_KEY_SIZE);
     rbt_sha256_final(&hash, digest);
     memcpy(verifier->key_id, digest, KEY_ID_SIZE);
+    verifier->max_size = UINT64_MAX;
     return true;
 }
 

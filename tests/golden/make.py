@@ -7,17 +7,21 @@ It refuses to write over what is there. Golden files are never made again: golde
 extension reads what the first one wrote. A new format gets new files beside them.
 
     credentials-v1.json   tokens of every kind and type, with what they hold
+    key-backup-v1.json    key backups with their passphrase and what they hold: the one of backup_test.c,
+                          and one as key_backup makes it
     log-v1/log.db         a sealed log, entries 1 to 400 pruned, 401 to 500 archived and hot, 501 to 550 hot;
                           an unsealed log with salt; rustybt_events
     log-v1/cold/          their segments
     log-v1/expected.json  all entries and leaves, roots, the verification's sentence
 
-All with the key 00 01 … 1f."""
+All with the key 00 01 … 1f; the ring that was backed up has 20 21 … 3f before it."""
 
+import base64
 import json
 import pathlib
 import sys
 
+import backup_format
 import independent
 import rbt
 
@@ -101,7 +105,25 @@ def logs(db):
             db.execute("SELECT audit_prune('salted')").fetchall()
 
 
+def key_backups():
+    passphrase = "correct horse battery staple"
+    seed = base64.b64encode(bytes(range(32))).decode()
+    ring = f"{independent.OTHER_KEY},{independent.KEY}"
+    contents = f"RUSTYBT_ENCRYPTION_KEY={ring}\nRUSTYBT_SIGNING_KEY={seed}\n"
+    cheap = backup_format.seal(
+        passphrase.encode(), contents.encode(), 1700000000, bytes(range(0x40, 0x60))
+    )
+    with rbt.environment(RUSTYBT_ENCRYPTION_KEY=ring, RUSTYBT_SIGNING_KEY=seed):
+        db = rbt.connect()
+        made = rbt.value(db, "SELECT key_backup(?)", passphrase)
+        db.close()
+    return {"passphrase": passphrase, "backups": [cheap, made], "contents": contents}
+
+
 def main():
+    backups = HERE / "key-backup-v1.json"
+    if not backups.exists():
+        backups.write_text(json.dumps(key_backups(), indent=1) + "\n")
     place = HERE / "log-v1"
     if place.exists() or (HERE / "credentials-v1.json").exists():
         sys.exit("the golden files exist: they are never made again")

@@ -50,6 +50,18 @@ def credentials():
     rbt.equal(wrong, 0, f"all {len(golden['tokens'])} tokens open, with their types")
 
 
+def key_backups():
+    golden = json.loads((rbt.GOLDEN / "key-backup-v1.json").read_text())
+    db = rbt.connect()
+    for backup, which in zip(golden["backups"], ("at the lowest cost", "as key_backup made it")):
+        rbt.equal(
+            rbt.value(db, "SELECT key_restore(?, ?)", backup, golden["passphrase"]),
+            golden["contents"],
+            f"a key backup {which} opens",
+        )
+    db.close()
+
+
 def check_log(db, name, want):
     rows = rbt.rows(db, f"SELECT * FROM {name} ORDER BY id")
     rbt.equal(
@@ -107,9 +119,10 @@ def logs(place):
 
 
 def main():
-    rbt.plan(30)
+    rbt.plan(32)
     with rbt.folder() as place:
         credentials()
+        key_backups()
         logs(place)
     rbt.done()
 

@@ -144,12 +144,69 @@ SELECT key_id();
 -- reopen
 SELECT position, key_id, is_primary, source, locked IN (0, 1) FROM key_ring;
 -- expect: 1|fe6b3e115b099239|1|RUSTYBT_ENCRYPTION_KEY_FILE|1
--- test: a command, which this version does not run
--- env: RUSTYBT_ENCRYPTION_KEY_FILE
--- env: RUSTYBT_ENCRYPTION_KEY_COMMAND=cat key
+-- test: one that cannot be read as it was meant
+-- run: printf 'RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\nOTHER="one\ntwo"\n' > key
 -- reopen
 SELECT key_id();
--- error: key_id: RUSTYBT_ENCRYPTION_KEY_COMMAND is not supported by this version; use RUSTYBT_ENCRYPTION_KEY or RUSTYBT_ENCRYPTION_KEY_FILE instead
+-- error: key_id: line 2 of key, the file that RUSTYBT_ENCRYPTION_KEY_FILE names, opens a quotation that it does not close; close it on that line, for values of several lines are not read
+-- test: one file for both keys
+-- run: printf 'RUSTYBT_ENCRYPTION_KEY=ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8= # of May\nRUSTYBT_SIGNING_KEY="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="\n' > key
+-- env: RUSTYBT_SIGNING_KEY_FILE=key
+-- reopen
+SELECT audit_public_key('named');
+-- expect: example.com/audit+29b87bfc+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4
+-- test: a signing key file that is gone
+-- env: RUSTYBT_SIGNING_KEY_FILE=gone
+-- reopen
+SELECT audit_public_key('named');
+-- error: audit_public_key: cannot open 'gone': No such file or directory
+-- env: RUSTYBT_SIGNING_KEY_FILE
+-- run: echo AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= > key
+-- env: RUSTYBT_ENCRYPTION_KEY_FILE
+
+-- test: a command that prints the key
+-- env: RUSTYBT_ENCRYPTION_KEY_COMMAND=cat key
+-- reopen
+SELECT key_id, source FROM key_ring;
+-- expect: fe6b3e115b099239|RUSTYBT_ENCRYPTION_KEY_COMMAND
+-- test: a command that prints the signing key
+-- env: RUSTYBT_SIGNING_KEY_COMMAND=grep -sho "[^ ]*=$" 'signing key'
+-- run: echo 'seed: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=' > 'signing key'
+-- reopen
+SELECT audit_public_key('named');
+-- expect: example.com/audit+29b87bfc+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4
+-- test: which fails when its file is gone
+-- run: mv 'signing key' elsewhere
+-- reopen
+SELECT audit_public_key('named');
+-- error: audit_public_key: the command of RUSTYBT_SIGNING_KEY_COMMAND exited with 2, expected 0; what it said is on standard error
+-- env: RUSTYBT_SIGNING_KEY_COMMAND
+-- test: a command that prints no key
+-- env: RUSTYBT_ENCRYPTION_KEY_COMMAND=echo hello
+-- reopen
+SELECT key_id();
+-- error: key_id: key 1 of RUSTYBT_ENCRYPTION_KEY_COMMAND is not base64: its length or padding is wrong
+-- test: a command that prints nothing
+-- env: RUSTYBT_ENCRYPTION_KEY_COMMAND=true
+-- reopen
+SELECT encrypt('x');
+-- error: encrypt: the command of RUSTYBT_ENCRYPTION_KEY_COMMAND printed nothing, expected the key on one line
+-- test: a command that prints two lines
+-- env: RUSTYBT_ENCRYPTION_KEY_COMMAND=cat key key
+-- reopen
+SELECT encrypt('x');
+-- error: encrypt: the command of RUSTYBT_ENCRYPTION_KEY_COMMAND printed more than one line, expected the key on one line
+-- test: a command that is not there
+-- env: RUSTYBT_ENCRYPTION_KEY_COMMAND=/nowhere/command --pin 1234
+-- reopen
+SELECT decrypt(x'00');
+-- error: decrypt: cannot run '/nowhere/command', the command of RUSTYBT_ENCRYPTION_KEY_COMMAND: No such file or directory
+-- test: a command and a file
+-- env: RUSTYBT_ENCRYPTION_KEY_FILE=key
+-- reopen
+SELECT key_id();
+-- error: key_id: both RUSTYBT_ENCRYPTION_KEY_FILE and RUSTYBT_ENCRYPTION_KEY_COMMAND are set; unset one of them
+-- env: RUSTYBT_ENCRYPTION_KEY_FILE
 -- env: RUSTYBT_ENCRYPTION_KEY_COMMAND
 
 -- test: a ring of two keys; the first is the primary

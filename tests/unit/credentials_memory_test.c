@@ -6,9 +6,11 @@
 #include "tap.h"
 
 #include "base/connection.h"
+#include "crypto/config_sql.h"
 #include "crypto/credentials_sql.h"
 #include "crypto/keys.h"
 #include "crypto/keys_sql.h"
+#include <unistd.h>
 
 #define KEY_A "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define KEY_B "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="
@@ -17,7 +19,8 @@ static sqlite3 *open_database(void) {
     sqlite3 *db = NULL;
     int code = sqlite3_open(":memory:", &db);
     rbt_connection *connection = rbt_connection_new(db);
-    const rbt_function *const lists[] = {rbt_credential_functions, rbt_key_functions};
+    const rbt_function *const lists[] = {rbt_credential_functions, rbt_key_functions,
+                                         rbt_config_functions};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         for (const rbt_function *row = lists[i]; row->name; row++) {
             rbt_connection_retain(connection);
@@ -84,6 +87,19 @@ static void survives(sqlite3 *tokens, const char *sql) {
     ok(finished && allocation > 1 && wrong == 0, sql);
 }
 
+/* The ring from now on: a dotenv file, so that reading one is among what fails. */
+static char file[] = "/tmp/rustybt-memory-XXXXXX";
+
+static void use_file(void) {
+    static const char text[] = "RUSTYBT_ENCRYPTION_KEY='" KEY_B "," KEY_A "'\nLOG_LEVEL=INFO\n";
+    int descriptor = mkstemp(file); /* mode 0600 */
+    if (descriptor < 0 || write(descriptor, text, sizeof text - 1) != sizeof text - 1 ||
+        close(descriptor) != 0)
+        printf("# cannot write %s\n", file);
+    unsetenv("RUSTYBT_ENCRYPTION_KEY");
+    setenv("RUSTYBT_ENCRYPTION_KEY_FILE", file, 1);
+}
+
 int main(void) {
     static const char *const statements[] = {
         "SELECT encrypt('hunter2', 'c')",
@@ -95,6 +111,8 @@ int main(void) {
         "SELECT keygen() || keygen('signing') || key_id()",
         "SELECT key_rotate(e, 'c'), key_rotate(f), key_rotate(t) FROM k",
         "SELECT group_concat(key_id) FROM key_ring",
+        "SELECT config_get('LOG_LEVEL')",
+        "SELECT config_get('HOME_OF_NOTHING', 'x')",
     };
     enum { COUNT = sizeof statements / sizeof statements[0] };
 
@@ -105,9 +123,10 @@ int main(void) {
     setenv("RUSTYBT_SIGNING_KEY", KEY_B, 1);
     sqlite3 *tokens = open_database();
     make_tokens(tokens);
-    setenv("RUSTYBT_ENCRYPTION_KEY", KEY_B "," KEY_A, 1);
+    use_file();
     for (size_t i = 0; i < COUNT; i++)
         survives(tokens, statements[i]);
     is_int(sqlite3_close(tokens), SQLITE_OK, "the connection closes");
+    unlink(file);
     return done();
 }

@@ -76,6 +76,26 @@ static void test_ring(void) {
     keys = rbt_keys_parse(NULL, KEY_A, "test", &error);
     ok(keys && rbt_keys_count(keys) == 0 && rbt_keys_signing(keys) != NULL,
        "a signing key alone makes an empty ring that signs");
+    is_int(rbt_keys_signing_count(keys), 1, "with one signing key");
+    rbt_keys_free(keys);
+
+    keys = rbt_keys_parse(KEY_A, KEY_B "," KEY_A, "test", &error);
+    is_int(rbt_keys_signing_count(keys), 2, "two seeds are two signing keys");
+    const rbt_signing_key *old = rbt_keys_signing_at(keys, 1);
+    ok(rbt_keys_signing(keys) == rbt_keys_signing_at(keys, 0) &&
+           rbt_keys_signing_at(keys, 2) == NULL,
+       "the first signs, and there is no third");
+    ok(!old->shared && is_hex(old->secret, 32,
+                              "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+       "the second is of its own seed");
+    rbt_keys_free(keys);
+
+    keys = rbt_keys_parse(KEY_B "," KEY_A, NULL, "test", &error);
+    old = rbt_keys_signing_at(keys, 1);
+    ok(rbt_keys_signing_count(keys) == 2 && old->shared &&
+           memcmp(old->public_key, rbt_keys_at(keys, 1)->sign_public, 32) == 0 &&
+           memcmp(old->secret, rbt_keys_at(keys, 1)->sign_secret, 64) == 0,
+       "without a signing key the ring's subkeys sign, in the ring's order");
     rbt_keys_free(keys);
 
     static const char *const lenient[] = {
@@ -129,6 +149,15 @@ static void test_refusals(void) {
             "a key that is there twice");
     refused(KEY_A, "QUJD", "encrypt: RUSTYBT_SIGNING_KEY decodes to 3 bytes, expected 32",
             "a short signing key");
+    refused(KEY_A, KEY_A ",QUJD",
+            "encrypt: key 2 of RUSTYBT_SIGNING_KEY decodes to 3 bytes, expected 32",
+            "a short signing key of several is named by its position");
+    refused(KEY_A, KEY_A ",", "encrypt: key 2 of RUSTYBT_SIGNING_KEY is empty",
+            "a comma behind a signing key");
+    refused(KEY_A, "", "encrypt: RUSTYBT_SIGNING_KEY is empty", "an empty list of signing keys");
+    refused(NULL, KEY_A "," KEY_B "," KEY_A,
+            "encrypt: keys 1 and 3 of RUSTYBT_SIGNING_KEY are the same; remove one of them",
+            "a signing key that is there twice");
 }
 
 static void clear_environment(void) {
@@ -185,8 +214,8 @@ static void test_sharing(void) {
     clear_environment();
     setenv("RUSTYBT_SIGNING_KEY_COMMAND", "true", 1);
     ok(rbt_connection_keys(first, "encrypt", &error) == NULL && error.message &&
-           strstr(error.message, "RUSTYBT_SIGNING_KEY_COMMAND is not supported"),
-       "a command is refused, not passed over");
+           strstr(error.message, "the command of RUSTYBT_SIGNING_KEY_COMMAND printed nothing"),
+       "a command that gives no key is an error, and not passed over");
     rbt_error_clear(&error);
     rbt_connection_release(first);
     clear_environment();
@@ -280,7 +309,7 @@ static void test_files(void) {
 }
 
 int main(void) {
-    plan(55);
+    plan(64);
     if (!rbt_crypto_init()) return 1;
     test_derivation();
     test_ring();

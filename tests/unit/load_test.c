@@ -21,16 +21,21 @@ static const char expected_functions[] =
     "audit_archive/1 D, audit_archive/2 D, audit_archive/3 D, "
     "audit_discard/2 D, audit_leaf/2 D, audit_prune/1 D, "
     "audit_public_key/1 D, audit_public_key/2 D, "
-    "audit_root/1 D, audit_root/2 D, audit_size/1 D, "
+    "audit_root/1 D, audit_root/2 D, audit_size/1 D, audit_succession/1 D, "
     "audit_verify/1 D, audit_verify/2 D, audit_verify/3 D, "
+    "blind_index/2 D, blind_index/3 D, config_get/1 D, config_get/2 D, "
     "decrypt/1 D, decrypt/2 D, encrypt/1 -, encrypt/2 -, "
     "fernet_decrypt/1 D, fernet_decrypt/2 D, fernet_encrypt/1 D, "
-    "key_id/0 D, key_reload/0 D, key_rotate/1 D, key_rotate/2 D, keygen/0 D, keygen/1 D, "
-    "rustybt_append_only/0 I, rustybt_version/0 Id, token_info/1 Id";
+    "key_backup/1 D, key_id/0 D, key_reload/0 D, key_restore/2 D, "
+    "key_rotate/1 D, key_rotate/2 D, keygen/0 D, keygen/1 D, "
+    "rustybt_append_only/0 I, rustybt_version/0 Id, "
+    "subject_decrypt/1 D, subject_decrypt/2 D, subject_encrypt/2 D, subject_encrypt/3 D, "
+    "subject_forget/1 D, subject_hold/2 D, subject_release/2 D, "
+    "subject_rotate/0 D, token_info/1 Id";
 
 static const char expected_modules[] =
     "archive, archive_entries, archive_info, archive_verify, audit_log, audit_logs, "
-    "audit_segments, audit_verify, key_ring, rustybt_help";
+    "audit_segments, audit_verify, key_ring, key_usage, rustybt_help";
 
 /* --------------------------------------------------------------------------------------- helpers */
 

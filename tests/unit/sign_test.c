@@ -213,6 +213,35 @@ static void test_verify(void) {
     is_int(valid, 0, "a note cut anywhere does not verify");
 }
 
+static int verify_at(const char *note, uint64_t size, const rbt_verifier *verifiers, size_t count,
+                     uint64_t *limit) {
+    return rbt_note_verify_at(note, strlen(note), size, verifiers, count, limit);
+}
+
+static void test_limits(void) {
+    uint64_t limit = 7;
+    rbt_verifier limited = signer, twin = signer;
+    ok(signer.max_size == UINT64_MAX, "a verifier has no limit at first");
+    limited.max_size = 8;
+    is_int(verify_at(CHECKPOINT, 8, &limited, 1, &limit), 0, "a signature counts up to its limit");
+    is_int(limit, 0, "and then no limit is told");
+    is_int(verify_at(CHECKPOINT, 9, &limited, 1, &limit), RBT_NOTE_SUPERSEDED,
+           "and beyond it does not");
+    is_int(limit, 8, "which is told with the limit");
+    is_int(verify_at(CHECKPOINT, UINT64_MAX, &signer, 1, &limit), 0,
+           "without a limit every size will do");
+    const rbt_verifier both[2] = {limited, signer};
+    is_int(verify_at(CHECKPOINT, 9, both, 2, &limit), 1,
+           "the same key, listed again without a limit, counts");
+    twin.public_key[0] ^= 1;
+    const rbt_verifier collision[2] = {limited, twin};
+    is_int(verify_at(CHECKPOINT, 9, collision, 2, &limit), RBT_NOTE_SUPERSEDED,
+           "a key of the same id that did not sign changes nothing");
+    is_int(verify_at(CHECKPOINT SEGMENT_SIGNATURE, 9, &limited, 1, &limit), -2,
+           "a wrong signature makes the note invalid also beyond the limit");
+    is_int(verify_text(CHECKPOINT, &limited, 1), 0, "who asks for no size gets the signer");
+}
+
 static void is_malformed(const char *note, size_t length, const char *want, const char *name) {
     size_t text_length;
     const char *why = NULL;
@@ -265,7 +294,7 @@ static void test_split(void) {
 
 int main(void) {
     uint8_t seed[32];
-    plan(76);
+    plan(86);
     if (sodium_init() < 0) return 1;
     for (int i = 0; i < 32; i++)
         seed[i] = (uint8_t)i;
@@ -275,6 +304,7 @@ int main(void) {
     test_list();
     test_sign();
     test_verify();
+    test_limits();
     test_split();
     return done();
 }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+** Transactions that a function makes for itself, inside the statement that calls it.
+**
+** Once memory has run out SQLite refuses every further statement until the outermost one has ended, a
+** ROLLBACK as well; and the outermost one, SELECT f(), reads no table and so rolls nothing back. The
+** transaction would stay open behind the caller's back. But a statement that reads, and fails for lack of
+** memory, takes the transaction with it (sqlite3VdbeHalt): so one is prepared before BEGIN and kept.
+*/
+#ifndef RBT_BASE_TRANSACTION_H
+#define RBT_BASE_TRANSACTION_H
+
+#include "error.h"
+#include "sqlite.h"
+
+/* Starts as {0}. */
+typedef struct rbt_transaction {
+    sqlite3 *db;
+    sqlite3_stmt *reader; /* NULL: not begun */
+} rbt_transaction;
+
+/* BEGIN IMMEDIATE. On failure nothing is open. */
+int rbt_transaction_begin(rbt_transaction *transaction, sqlite3 *db, const char *who,
+                          rbt_error *error);
+
+/* COMMIT when there is no error by now, else, or when that fails, ROLLBACK. Without a beginning it does
+** nothing. */
+int rbt_transaction_end(rbt_transaction *transaction, const char *who, rbt_error *error);
+
+#endif
