@@ -225,7 +225,8 @@ static int start(command_run *run, char *const *words, rbt_error *error) {
     if (number != 0 && rbt_resembles_key(words[0]))
         return rbt_fail(error, SQLITE_ERROR,
                         "%s: cannot run the command of %s: %s; it looks like a key and is not "
-                        "shown; a key goes into the variable without _COMMAND",
+                        "shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or "
+                        "RUSTYBT_SIGNING_KEY",
                         run->who, run->variable, strerror(number));
     if (number != 0)
         return rbt_fail(error, SQLITE_ERROR, "%s: cannot run '%s', the command of %s: %s", run->who,

@@ -88,8 +88,8 @@ int rbt_secret_file_read(rbt_secret_file *out, const char *path, const char *var
     if (variable && rbt_resembles_key(path) && access(path, F_OK) != 0)
         return rbt_fail(error, SQLITE_CANTOPEN,
                         "%s: %s must name a file, but there is none of that name; it looks like a "
-                        "key and is not shown; put the key into a file, or into the variable "
-                        "without _FILE",
+                        "key and is not shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or "
+                        "RUSTYBT_SIGNING_KEY",
                         who, variable);
     out->what = variable ? sqlite3_mprintf("%s, the file that %s names,", path, variable)
                          : rbt_strdup(path);

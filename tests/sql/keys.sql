@@ -141,9 +141,9 @@ SELECT key_id();
 -- env: RUSTYBT_ENCRYPTION_KEY_FILE=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 -- reopen
 SELECT key_id();
--- error: key_id: RUSTYBT_ENCRYPTION_KEY_FILE must name a file, but there is none of that name; it looks like a key and is not shown; put the key into a file, or into the variable without _FILE
+-- error: key_id: RUSTYBT_ENCRYPTION_KEY_FILE must name a file, but there is none of that name; it looks like a key and is not shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or RUSTYBT_SIGNING_KEY
 SELECT config_get('LOG_LEVEL');
--- error: config_get: RUSTYBT_ENCRYPTION_KEY_FILE must name a file, but there is none of that name; it looks like a key and is not shown; put the key into a file, or into the variable without _FILE
+-- error: config_get: RUSTYBT_ENCRYPTION_KEY_FILE must name a file, but there is none of that name; it looks like a key and is not shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or RUSTYBT_SIGNING_KEY
 -- test: a file that has such a name is read
 -- run: cp key AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 SELECT key_id();
@@ -158,7 +158,7 @@ SELECT key_id();
 -- env: RUSTYBT_ENCRYPTION_KEY_COMMAND=/+ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 -- reopen
 SELECT key_id();
--- error: key_id: cannot run the command of RUSTYBT_ENCRYPTION_KEY_COMMAND: No such file or directory; it looks like a key and is not shown; a key goes into the variable without _COMMAND
+-- error: key_id: cannot run the command of RUSTYBT_ENCRYPTION_KEY_COMMAND: No such file or directory; it looks like a key and is not shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or RUSTYBT_SIGNING_KEY
 -- env: RUSTYBT_ENCRYPTION_KEY_COMMAND
 -- env: RUSTYBT_ENCRYPTION_KEY_FILE=key
 -- reopen
