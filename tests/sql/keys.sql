@@ -91,8 +91,8 @@ SELECT key_id();
 -- reopen
 SELECT key_id();
 -- error: key_id: key 1 of RUSTYBT_ENCRYPTION_KEY goes on behind its end; put a comma between keys, and nothing else
--- test: white space and quotation marks behind a key are passed over, as Python does
--- env: RUSTYBT_ENCRYPTION_KEY="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=" 
+-- test: quotation marks around a key are passed over, as Python does
+-- env: RUSTYBT_ENCRYPTION_KEY="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 -- reopen
 SELECT key_id();
 -- expect: fe6b3e115b099239
