@@ -9,6 +9,7 @@
 #include "events.h"
 #include "genesis.h"
 #include "storage.h"
+#include "succession.h"
 
 #include <sodium.h>
 
@@ -62,6 +63,8 @@ static void log_free(rbt_log *log) {
     rbt_free(log->pending);
     rbt_free(log->block);
     rbt_free(log->genesis);
+    if (log->successions) rbt_successions_free(log->successions);
+    rbt_free(log->successions);
     rbt_declaration_free(log->declaration);
     rbt_free(log->schema);
     rbt_free(log->name);

@@ -82,6 +82,8 @@ typedef struct rbt_log {
     uint64_t block_number;
     bool block_held;
 
+    struct rbt_successions *successions; /* trust.c's: as read last, with what was verified */
+
     sqlite3_stmt *statements[RBT_LOG_STATEMENTS];
     sqlite3_stmt **fallbacks;        /* per column: SELECT <default>; NULL until needed */
     sqlite3_value **fallback_values; /* per column: the default of the row in hand */

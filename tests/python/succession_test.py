@@ -605,7 +605,7 @@ def count_notes(db, logs):
 
 
 def kills(place):
-    """kill -9 at random moments of audit_succession('*'): a log is handed over or as it was."""
+    """kill -9 at all kinds of moments of audit_succession: a log is handed over or as it was."""
     path = place / "test.db"
     logs = [f"log{number}" for number in range(8)]
     with opened(path, 1) as db:
@@ -622,8 +622,9 @@ def kills(place):
             process = subprocess.Popen(
                 [sys.executable, __file__, str(path)], stdout=subprocess.PIPE
             )
-            process.stdout.readline()
-            time.sleep(number * 0.002)
+            for _ in range(number % (len(logs) + 1)):
+                process.stdout.readline()
+            time.sleep(number * 0.0005)
             process.send_signal(signal.SIGKILL)
             process.communicate()
         with opened(path, *numbers) as db:
@@ -645,9 +646,11 @@ def kills(place):
 
 
 def work(path):
+    """Hands over log by log, as '*' does, and tells of each that it begins."""
     db = rbt.connect(path)
-    print("begun", flush=True)
-    db.execute("SELECT audit_succession('*')").fetchall()
+    for (log,) in db.execute("SELECT name FROM audit_logs ORDER BY name").fetchall():
+        print(log, flush=True)
+        db.execute("SELECT audit_succession(?)", (log,)).fetchall()
 
 
 def main():
