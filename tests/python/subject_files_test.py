@@ -24,7 +24,7 @@ GONE = "; its key is gone from the database file, its free pages and its %s; bac
 
 
 def where(path, key):
-    """Which of the files hold an eighth part of the encrypted key, or 16 bytes of its commitment."""
+    """Which of the files hold half of the encrypted key, or half of its commitment."""
     pieces = [key[i : i + 16] for i in range(77, 109, 16)] + [key[44:60], key[60:76]]
     found = []
     for suffix in ("", "-wal", "-journal"):

@@ -327,6 +327,15 @@ SELECT subject_decrypt(x) FROM t;
 -- expect: x
 SELECT count(*) FROM main.rustybt_subject_keys;
 -- expect: 1
+-- test: made within CREATE TABLE AS, the table of keys is sound
+PRAGMA integrity_check;
+-- expect: ok
+-- other
+SELECT subject_decrypt(x) || count(*) FROM t, sqlite_schema AS s WHERE s.name LIKE 'rustybt_subject_keys%' AND s.sql IS NOT NULL;
+-- expect: x5
+-- plain
+PRAGMA integrity_check;
+-- expect: ok
 -- test: a log of temp does not stand in for rustybt_events
 CREATE VIRTUAL TABLE temp."main.rustybt_events" USING audit_log(action TEXT, log TEXT, detail JSON);
 SELECT subject_hold('customer/1', 'x');

@@ -78,7 +78,8 @@ static void test_fork(void) {
     }
     close(ends[1]);
     take(pieces, FEW);
-    bool heard = read(ends[0], pieces[FEW], sizeof pieces / 2) == sizeof pieces / 2;
+    bool heard = read(ends[0], (uint8_t *)pieces + sizeof pieces / 2, sizeof pieces / 2) ==
+                 sizeof pieces / 2;
     close(ends[0]);
     ok(waitpid(child, &status, 0) == child && status == 0 && heard, "a child takes its own");
     ok(all_differ(pieces, 2 * FEW), "what the child got is nothing that the parent gets");
