@@ -162,6 +162,10 @@ int rbt_log_meta_bytes(rbt_log *log, const char *key, rbt_buffer *out, bool *fou
 int rbt_log_meta_set_bytes(rbt_log *log, const char *key, const void *bytes, size_t length,
                            bool text, rbt_error *error);
 
+/* Remembers, unless one is remembered already, the public key that signs for the log first. It is believed in
+** nothing: it only tells audit_succession in which direction the keys that it holds follow each other. */
+int rbt_log_remember_signer(rbt_log *log, const uint8_t public_key[32], rbt_error *error);
+
 /* Opens the gate for ids above the last entry, or the prune gate for rows up to `up_to`. */
 int rbt_log_open_gate(rbt_log *log, rbt_error *error);
 int rbt_log_set_prune_gate(rbt_log *log, int64_t up_to, rbt_error *error);

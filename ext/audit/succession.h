@@ -26,6 +26,7 @@
 #include "tree.h"
 
 #define RBT_SUCCESSIONS_KEY "successions"
+#define RBT_FIRST_SIGNER_KEY "first_signer" /* 32 bytes: log_state.h's rbt_log_remember_signer */
 
 enum {
     RBT_SUCCESSION_MAX =

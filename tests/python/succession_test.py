@@ -139,7 +139,7 @@ def runbook(place):
     with opened(path, OLD) as db:
         rbt.equal(
             rbt.value(db, "SELECT audit_succession('log')"),
-            "log: nothing to hand over: one signing key is held",
+            "log: nothing to hand over: no other key has signed it",
             "with one key there is nothing to hand over",
         )
         rbt.equal(stored(db), [], "and nothing changes")
@@ -450,6 +450,50 @@ def skipped_generation(place):
         rbt.equal(problems(db), [], "and the third alone verifies what the first two signed")
 
 
+def directions(place):
+    """Which of the held keys signed so far: what the log remembers, else all but the first."""
+    path = place / "test.db"
+    make(path, OLD)
+    with opened(path, OLD, NEW) as db:
+        rbt.equal(
+            rbt.value(db, "SELECT audit_succession('*')"),
+            "nothing to hand over in 2 logs: log, rustybt_events",
+            "old,new: the new key is only held, and hands over nothing",
+        )
+    with opened(path, NEW, OLD) as db:
+        rbt.value(db, "SELECT audit_succession('*')")
+        rbt.equal(stored(db), [succession(db, OLD, 301)], "new,old: the old one does")
+        db.execute("CREATE VIRTUAL TABLE young USING audit_log(n INTEGER)")
+        rbt.equal(
+            rbt.value(db, "SELECT audit_succession('young')"),
+            "young: nothing to hand over: no other key has signed it",
+            "a log that was made since needs no note",
+        )
+    unknown = place / "unknown" / "test.db"
+    unknown.parent.mkdir()
+    make(unknown, OLD)
+    db = rbt.connect(unknown, extension=False)
+    db.execute("DELETE FROM log_meta WHERE key = 'first_signer'")
+    db.close()
+    with opened(unknown, NEW, OLD) as db:
+        rbt.value(db, "SELECT audit_succession('log')")
+        rbt.equal(
+            stored(db), [succession(db, OLD, 301)], "a log that does not remember is handed over"
+        )
+    alone = place / "alone" / "test.db"
+    alone.parent.mkdir()
+    make(alone)
+    with opened(alone, NEW) as db:
+        rbt.ok("untrusted" in kinds(db, "log"), "from the ring's subkey to a signing key: at first")
+        rbt.value(db, "SELECT audit_succession('*')")
+        rbt.equal(problems(db), [], "the ring's subkey hands over to a signing key of its own")
+        rbt.equal(read(db), 300, "and what it signed is read")
+    with opened(alone, THIRD, NEW) as db:
+        rbt.value(db, "SELECT audit_succession('*')")
+    with opened(alone, THIRD) as db:
+        rbt.equal(problems(db), [], "and that one to the next")
+
+
 def ring(place):
     """Without a signing key of their own the ring's subkeys sign, and the seal is the ring's, too."""
     path = place / "test.db"
@@ -654,7 +698,7 @@ def work(path):
 
 
 def main():
-    rbt.plan(117)
+    rbt.plan(125)
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY):
         for part in (
             runbook,
@@ -662,6 +706,7 @@ def main():
             forgeries,
             generations,
             skipped_generation,
+            directions,
             ring,
             refusals,
             adoption,
