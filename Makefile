@@ -238,7 +238,7 @@ check:
 	    -std=c11 -D_GNU_SOURCE -DSQLITE_CORE 2>/dev/null' clang-tidy
 	@echo "All checks passed"
 
-warnings: $(LOADABLE_OBJECTS) $(CORE_OBJECTS) $(UNIT_TESTS:%=$(B)/unit/%) $(B)/sql_runner
+warnings: $(LOADABLE_OBJECTS) $(CORE_OBJECTS) $(UNIT_TESTS:%=$(B)/unit/%) $(BENCHES) $(B)/sql_runner
 
 # --------------------------------------------------------------------------------------- install
 

@@ -17,7 +17,7 @@ import tempfile
 import postgres
 import table
 
-COUNT = 5000
+COUNT = 1000
 ENCRYPT = "SELECT count(encrypt(x, 'ctx')) FROM v"
 DECRYPT = "SELECT count(decrypt(t, 'ctx')) FROM c"
 PROGRAM = table.BUILD / "bench" / "credentials_bench"
@@ -64,7 +64,7 @@ def open_database():
 
 def our_times(db):
     """Microseconds a value of encrypt and of decrypt."""
-    return [table.best_time(lambda: db.execute(sql).fetchall(), best_of=20) / COUNT * 1e6
+    return [table.best_time(lambda: db.execute(sql).fetchall(), best_of=100) / COUNT * 1e6
             for sql in (ENCRYPT, DECRYPT)]
 
 
@@ -78,13 +78,13 @@ def python_fernet(db, key):
     db.create_function("py_encrypt", 1, lambda text: fernet.encrypt(text.encode()))
     db.create_function("py_decrypt", 1, lambda token: fernet.decrypt(token).decode())
     db.execute("CREATE TABLE f AS SELECT py_encrypt(x) AS t FROM v")
-    theirs = [table.best_time(lambda: db.execute(sql).fetchall(), best_of=3) / COUNT * 1e6
+    theirs = [table.best_time(lambda: db.execute(sql).fetchall(), best_of=20) / COUNT * 1e6
               for sql in ("SELECT count(py_encrypt(x)) FROM v", "SELECT count(py_decrypt(t)) FROM f")]
     for name, ours, baseline in zip(("encrypt", "decrypt"), our_times(db), theirs):
         table.row(f"{name}, 64 bytes", "Python's Fernet as a SQL function", ours, baseline)
 
 
-def server_times(server, key, options, rounds=5):
+def server_times(server, key, options, rounds=10):
     """Microseconds a value of pgp_sym_encrypt and of pgp_sym_decrypt, in the best of the rounds."""
     times = []
     for statement in (f"SELECT count(pgp_sym_encrypt(x, '{key}', '{options}')) FROM v;",

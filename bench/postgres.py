@@ -42,6 +42,17 @@ def _unprivileged():
     raise Unavailable("this is root, and there is no user postgres or nobody to run a server as")
 
 
+def _stop(process):
+    """Asks a server to end its sessions and itself (to it, SIGTERM would mean to wait for them)."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 class Server:
     def __init__(self, programs, folder, arguments):
         self._programs = programs
@@ -49,22 +60,29 @@ class Server:
         self._arguments = arguments
         self.version = programs.parent.name
 
-    def command(self, name, *arguments):
-        return [str(self._programs / name), *arguments]
+    def start(self, name, *arguments, **streams):
+        """In a session of its own: an interrupt from the terminal is for us, who then stop it."""
+        return subprocess.Popen([str(self._programs / name), *arguments], text=True,
+                                cwd=self._folder, env=environment(), stderr=subprocess.STDOUT,
+                                start_new_session=True, **streams, **self._arguments)
 
-    def process(self, name, *arguments, **options):
-        """Runs a program of PostgreSQL's to its end; Unavailable when it fails."""
-        done = subprocess.run(self.command(name, *arguments), text=True, cwd=self._folder,
-                              env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              **options, **self._arguments)
-        if done.returncode != 0:
-            raise Unavailable(f"{name} fails: {(done.stdout.strip() or 'no message').splitlines()[-1]}")
-        return done.stdout
+    def process(self, name, *arguments, text=None):
+        """Runs a program of PostgreSQL's to its end, text as its input; Unavailable when it fails. To its
+        end also when we are interrupted: an initdb that is killed leaves shared memory behind."""
+        process = self.start(name, *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            output, _ = process.communicate(text)
+        except BaseException:
+            process.communicate()
+            raise
+        if process.returncode != 0:
+            raise Unavailable(f"{name} fails: {(output.strip() or 'no message').splitlines()[-1]}")
+        return output
 
     def run(self, sql):
         """The output of SQL in one session, unaligned and without headings, and its messages."""
         return self.process("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", str(self._folder),
-                            "-d", "postgres", input=sql)
+                            "-d", "postgres", text=sql)
 
 
 def environment():
@@ -82,16 +100,6 @@ def _wait_until_ready(server, process, seconds=30):
     raise Unavailable(f"the server is not ready after {seconds} seconds")
 
 
-def _stop(process):
-    if process.poll() is None:
-        process.send_signal(signal.SIGQUIT)  # "immediate shutdown"; nothing is to be kept
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 @contextlib.contextmanager
 def server():
     programs = _programs()
@@ -102,13 +110,9 @@ def server():
             os.chown(folder, user.pw_uid, user.pw_gid)
         started = Server(programs, folder, arguments)
         started.process("initdb", "-D", str(folder / "data"), "-A", "trust", "-E", "UTF8", "--no-sync")
-        with open(folder / "log", "wb") as log:
-            # its own session: an interrupt from the terminal is for us, who then stop it
-            process = subprocess.Popen(
-                started.command("postgres", "-D", str(folder / "data"), "-k", str(folder),
-                                "-c", "listen_addresses=", "-F"),
-                cwd=folder, env=environment(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                start_new_session=True, **arguments)
+        with open(folder / "log", "w", encoding="utf-8") as log:
+            process = started.start("postgres", "-D", str(folder / "data"), "-k", str(folder), "-F",
+                                    "-c", "listen_addresses=", stdin=subprocess.DEVNULL, stdout=log)
         try:
             _wait_until_ready(started, process)
             yield started

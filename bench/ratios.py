@@ -5,7 +5,8 @@ pair is measured in this one run, the best of several.
     python3 bench/ratios.py [rows]        default 200000, for the audit log
 
 Needs build/rustybt.so and build/bench (BENCH_BUILD and RUSTYBT_SO say where else). INSTRUCTIONS=1 also
-counts processor instructions, with valgrind: those do not depend on what else the machine does.
+counts processor instructions, with valgrind: those do not depend on what else the machine does (but the
+kernel's are not in it, and a long wipe, which the processor does in one, counts by the byte).
 """
 import base64
 import os

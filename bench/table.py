@@ -27,7 +27,7 @@ def header(text):
 
 def row(name, baseline, ours, theirs):
     """ours and theirs in the unit that the header names."""
-    print(f"{name:<34} {ours:>10.2f} {theirs:>10.2f} {ours / theirs:>7.2f}   {baseline}", flush=True)
+    print(f"{name:<34} {ours:>10.2f} {theirs:>10.2f} {ours / theirs:>7.3f}   {baseline}", flush=True)
 
 
 def note(name, text):

@@ -4,12 +4,11 @@
 ** Where the kernel switches page tables to guard against the processor (Meltdown and its kin), one
 ** getrandom takes as long as the rest of an encryption. So it is asked for 64 nonces at once.
 **
-** Why that is safe: the nonce is a keyed hash of these bytes and of all that is encrypted (envelope.h),
-** so they need not be secret, and hardly unique: were they to repeat (a virtual machine restored from
-** a snapshot), the same value in the same place in the same second would give the same token, and that
-** is all. They do not repeat when the process forks: the reserve is a page that the kernel wipes in the
-** child (madvise(2), MADV_WIPEONFORK), which so finds it empty. Where that is not to be had, none is
-** kept.
+** Why that is safe: a hedged nonce is a keyed hash of these bytes and of all that is encrypted, so they
+** need not be secret, and should they repeat (a virtual machine restored from a snapshot), the same value
+** in the same place in the same second gives the same token, and that is all. They do not repeat when
+** the process forks: the reserve is a page that the kernel wipes in the child (madvise(2),
+** MADV_WIPEONFORK), which so finds it empty. Where that is not to be had, no reserve is kept.
 */
 #include "nonce_random.h"
 
@@ -53,6 +52,13 @@ static void prepare(void) {
                      madvise(&shared, PAGE, MADV_WIPEONFORK) == 0;
 }
 
+/* libsodium asks the kernel for 256 bytes at a time; more in one call may be cut short by a signal. A
+** source that was put in the place of libsodium's own is the one to ask. */
+static void fill(void *bytes, size_t size) {
+    bool own_source = strcmp(randombytes_implementation_name(), "sysrandom") == 0;
+    if (!own_source || getrandom(bytes, size, 0) != (ssize_t)size) randombytes_buf(bytes, size);
+}
+
 /* False when there is no reserve or another thread is at it: who does not wait needs no lock, and none
 ** can be left held in a child. */
 static bool take(uint8_t random[PIECE]) {
@@ -63,9 +69,7 @@ static bool take(uint8_t random[PIECE]) {
     if (atomic_exchange_explicit(&reserve->in_use, true, memory_order_acquire)) return false;
     uint32_t left = reserve->left;
     if (left == 0) {
-        /* libsodium would ask for 256 bytes at a time. A signal may cut short what is longer. */
-        if (getrandom(reserve->pieces, sizeof reserve->pieces, 0) != sizeof reserve->pieces)
-            randombytes_buf(reserve->pieces, sizeof reserve->pieces);
+        fill(reserve->pieces, sizeof reserve->pieces);
         left = PIECES;
     }
     reserve->left = --left;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
-** Random bytes for hedged nonces (rbt_envelope_nonce), 32 at a time, without a system call for each.
+** Random bytes for hedged nonces, 32 at a time, without a system call for each. Hedged: a keyed hash of
+** these bytes and of all that is encrypted, as rbt_envelope_nonce makes it.
 */
 #ifndef RBT_CRYPTO_NONCE_RANDOM_H
 #define RBT_CRYPTO_NONCE_RANDOM_H

@@ -5,6 +5,7 @@
 #include "subject.h"
 
 #include "../base/memory.h"
+#include "nonce_random.h"
 #include <sodium.h>
 
 enum {
@@ -31,7 +32,7 @@ static void seal(uint8_t *out, uint8_t kind, const uint8_t id[8], const uint8_t 
     uint64_t now = rbt_token_now();
 
     rbt_envelope_header(header, kind, id, now);
-    randombytes_buf(random, sizeof random);
+    rbt_nonce_random(random);
     rbt_envelope_nonce(nonce, ring->nonc, random, header, place.bytes, place.length, type, value,
                        value_length);
     rbt_envelope_seal(out, kind, id, now, nonce, subkey, place.bytes, place.length, type, value,

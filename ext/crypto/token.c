@@ -155,7 +155,7 @@ static void hedged_iv(uint8_t iv[16], const uint8_t nonce_key[32], uint64_t seco
     crypto_generichash_state hash;
     uint8_t random[32], head[9] = {RBT_FERNET_VERSION};
 
-    randombytes_buf(random, sizeof random);
+    rbt_nonce_random(random);
     rbt_store_u64be(head + 1, seconds);
     crypto_generichash_init(&hash, nonce_key, 32, 16);
     crypto_generichash_update(&hash, random, sizeof random);

@@ -140,6 +140,9 @@ def rotate(database, kill_after=None):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        env={
+            k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"
+        },  # the shell's own SQLite
     ) as process:
         if kill_after is not None:
             watcher = rbt.connect(database)

@@ -108,9 +108,6 @@ def rotation(place):
         moved = db.execute(
             "UPDATE rustybt_subject_keys SET subject = blind_index(subject_decrypt(name, "
             "'rustybt subject'), 'rustybt subject'), wrapped = key_rotate(wrapped, sid)"
-            if has_blind_index(db)
-            else "UPDATE rustybt_subject_keys SET subject = python_index(subject_decrypt(name, "
-            "'rustybt subject')), wrapped = key_rotate(wrapped, sid)"
         )
         rbt.equal(moved.rowcount, 20, "one UPDATE rotates all rows, forgotten ones included")
         after = db.execute(ROWS).fetchall()
@@ -138,7 +135,6 @@ def rotation(place):
             "and subjects are found",
         )
         rbt.equal(rbt.value(db, "SELECT count(*) FROM rustybt_subject_keys"), 20, "as they were")
-        # events were sealed under the old key until now: the ring must have it once more
         db.close()
     with ring(independent.KEY):
         db = connect(path)
@@ -173,18 +169,6 @@ def rotation(place):
             "and its values stay closed",
         )
         db.close()
-
-
-def has_blind_index(db):
-    """Also where this extension has no blind_index(), the rotation can be tried with Python's."""
-    if rbt.value(db, "SELECT count(*) FROM pragma_function_list WHERE name = 'blind_index'"):
-        return True
-    db.create_function(
-        "python_index",
-        1,
-        lambda name: name and form.blind_index(B, name.encode(), b"rustybt subject"),
-    )
-    return False
 
 
 def at_once(place):

@@ -64,25 +64,24 @@ static void test_threads(void) {
 
 /* Both go on from the same state; a reserve that the child kept would show here. */
 static void test_fork(void) {
-    piece pieces[2 * FEW];
+    static piece taken[2][FEW]; /* the parent's, the child's */
     int ends[2], status = -1;
-    take(pieces, 1); /* so that something is in reserve */
+    take(taken[0], 1); /* so that something is in reserve */
     if (pipe(ends) != 0) {
         ok(0, "a pipe opens");
         return;
     }
     pid_t child = fork();
     if (child == 0) {
-        take(pieces, FEW);
-        _exit(write(ends[1], pieces, sizeof pieces / 2) == sizeof pieces / 2 ? 0 : 1);
+        take(taken[1], FEW);
+        _exit(write(ends[1], taken[1], sizeof taken[1]) == (ssize_t)sizeof taken[1] ? 0 : 1);
     }
     close(ends[1]);
-    take(pieces, FEW);
-    bool heard = read(ends[0], (uint8_t *)pieces + sizeof pieces / 2, sizeof pieces / 2) ==
-                 sizeof pieces / 2;
+    take(taken[0], FEW);
+    bool heard = read(ends[0], taken[1], sizeof taken[1]) == (ssize_t)sizeof taken[1];
     close(ends[0]);
     ok(waitpid(child, &status, 0) == child && status == 0 && heard, "a child takes its own");
-    ok(all_differ(pieces, 2 * FEW), "what the child got is nothing that the parent gets");
+    ok(all_differ(taken[0], (size_t)2 * FEW), "what it got is nothing that the parent gets");
 }
 
 int main(void) {
