@@ -324,7 +324,7 @@ static void report_succession(succession_call *call, const rbt_log *log,
     } else if (last->size > 0) {
         rbt_buffer_printf(&call->report, " took over at size %llu already", size);
     } else {
-        rbt_buffer_add_text(&call->report, "nothing to hand over: one signing key is held");
+        rbt_buffer_add_text(&call->report, "nothing to hand over: no other key has signed it");
     }
     if (outcome->resealed[0])
         rbt_buffer_printf(&call->report, "; sealed under key %s now", outcome->resealed);
