@@ -324,7 +324,10 @@ static void report_succession(succession_call *call, const rbt_log *log,
     } else if (last->size > 0) {
         rbt_buffer_printf(&call->report, " took over at size %llu already", size);
     } else {
-        rbt_buffer_add_text(&call->report, "nothing to hand over: one signing key is held");
+        rbt_buffer_add_text(&call->report, "nothing to hand over: ");
+        rbt_buffer_add_text(&call->report, outcome->held == 1
+                                               ? "one signing key is held"
+                                               : "no other held key has sealed or signed it");
     }
     if (outcome->resealed[0])
         rbt_buffer_printf(&call->report, "; sealed under key %s now", outcome->resealed);

@@ -23,13 +23,15 @@ int rbt_prune_run(rbt_log *log, rbt_buffer *report, rbt_error *error);
 typedef struct rbt_succession_outcome {
     size_t notes;        /* made; 0: nothing was to be handed over */
     rbt_succession last; /* the log's last note; size 0: it has none */
+    size_t held;         /* signing keys that are held */
     char resealed[17];   /* the ring key that the seal was renewed under; empty: it was not */
 } rbt_succession_outcome;
 
 /* Lets the key that signs now take over from the one that signed the log so far, with a note signed by
-** both, and an event. That one is the last note's next key, which must be held; without a note, all
-** held keys hand over, the oldest first. Nothing changes when the key has taken over already, or is the
-** only one. A seal under another ring key than the primary is renewed. */
+** both, and an event. That one is the last note's next key, which must be held. Without a note, all held
+** keys hand over, the oldest first; of keys of the ring, from the oldest on that has sealed the log last
+** or signed a segment. Nothing changes when the key has taken over already, or no other has signed. A seal
+** under another ring key than the primary is renewed. */
 int rbt_succession_run(rbt_log *log, rbt_succession_outcome *outcome, rbt_error *error);
 
 /* Before all logs are handed over: makes the log of events that will be needed, so that it is one of

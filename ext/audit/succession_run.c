@@ -12,8 +12,14 @@
 #include "../base/memory.h"
 #include "../base/sql_util.h"
 #include "events.h"
+#include "log_paths.h"
 #include "log_seal.h"
+#include "segment_store.h"
 #include "trust.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 static const char who[] = "audit_succession";
 
@@ -65,13 +71,91 @@ static int read_history(rbt_log *log, rbt_successions *notes, rbt_error *error) 
     return error->code;
 }
 
+/* Raises *oldest to the place of the oldest held key that signed the segment. */
+static int find_signer(rbt_log *log, const rbt_keys *keys, const char *path,
+                       const uint8_t *manifest_sha256, size_t *oldest, rbt_error *error) {
+    const rbt_segment_store *store = log->logs->connection->segments;
+    if (access(path, R_OK) != 0)
+        return rbt_fail(error, SQLITE_CANTOPEN,
+                        "%s: %s: which key signed it so far cannot be told, since %s cannot be "
+                        "read: %s",
+                        who, log->name, path, strerror(errno));
+    for (size_t i = rbt_keys_signing_count(keys); --i > *oldest;) {
+        rbt_segment_scan *scan = NULL;
+        rbt_error refused = {0};
+        rbt_verifier verifier;
+        if (!rbt_verifier_make(&verifier, log->origin, rbt_keys_signing_at(keys, i)->public_key))
+            return rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the origin is damaged", log->name);
+        int code = store->scan_open(&scan, path, &verifier, 1, manifest_sha256, log->log_id,
+                                    &log->declaration->shape, 0, NULL, 0, false, &refused);
+        store->scan_close(scan);
+        if (code == SQLITE_OK) *oldest = i;
+        rbt_error_clear(&refused);
+        if (code == SQLITE_NOMEM) return rbt_fail_nomem(error);
+    }
+    return SQLITE_OK;
+}
+
+/* The same for all published segments. */
+static int find_signers(rbt_log *log, const rbt_keys *keys, size_t *oldest, rbt_error *error) {
+    sqlite3_stmt *rows =
+        rbt_prepare(log->db, error, who,
+                    "SELECT directory, file, manifest_sha256 FROM \"%w\".\"%w_segments\" WHERE "
+                    "status = 'published' ORDER BY first_id",
+                    log->schema, log->name);
+    while (rows && error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
+        const char *directory = (const char *)sqlite3_column_text(rows, 0);
+        const char *file = (const char *)sqlite3_column_text(rows, 1);
+        rbt_buffer path = {0};
+        if (!directory || !file || !rbt_log_file_name_valid(file) ||
+            sqlite3_column_bytes(rows, 2) != 32) {
+            rbt_fail(error, SQLITE_CORRUPT_VTAB,
+                     "%s: %s: the record of a segment is damaged; SELECT * FROM audit_verify('%s') "
+                     "tells more",
+                     who, log->name, log->name);
+            break;
+        }
+        rbt_log_segment_path(&path, log, directory, file);
+        const char *text = rbt_buffer_text(&path);
+        if (text)
+            find_signer(log, keys, text, sqlite3_column_blob(rows, 2), oldest, error);
+        else
+            rbt_fail_nomem(error);
+        rbt_buffer_free(&path);
+    }
+    if (sqlite3_finalize(rows) != SQLITE_OK && error->code == SQLITE_OK)
+        rbt_fail_db(error, log->db, who);
+    return error->code;
+}
+
+/* The place of the oldest held key that has sealed or signed the log, when the ring's own keys sign. A
+** rotation begins with old,new: the new one is held then but has signed nothing, and were it to hand over
+** to the old one it could never come back. */
+static size_t find_oldest_user(rbt_log *log, const rbt_keys *keys, rbt_error *error) {
+    size_t held = rbt_keys_signing_count(keys), oldest = 0;
+    char sealed_under[17], id[17];
+    rbt_seal_result result;
+    if (log->sealed && held > 1) {
+        if (rbt_seal_check(log, &result, sealed_under, error) != SQLITE_OK) return 0;
+        for (size_t i = 0; i < held; i++) {
+            rbt_hex_encode(id, rbt_keys_at(keys, i)->id, RBT_KEY_ID_SIZE);
+            if (result == RBT_SEAL_HOLDS && strcmp(id, sealed_under) == 0) oldest = i;
+        }
+    }
+    if (oldest + 1 < held && log->logs->connection->segments)
+        find_signers(log, keys, &oldest, error);
+    return oldest;
+}
+
 /* Which held key hands over: 0 when none has to. */
 static size_t find_predecessor(rbt_log *log, const rbt_keys *keys, rbt_successions *notes,
                                rbt_error *error) {
     rbt_buffer vkey = {0};
     size_t held = rbt_keys_signing_count(keys);
-    /* Without a note, any held key may have signed the log, so all hand over, oldest first. */
-    if (notes->count == 0) return held - 1;
+    /* Without a note: signing keys of their own are listed because they signed, so all hand over,
+    ** oldest first. */
+    if (notes->count == 0)
+        return rbt_keys_signing(keys)->shared ? find_oldest_user(log, keys, error) : held - 1;
     const rbt_verifier *last = &notes->notes[notes->count - 1].succession.next;
     size_t place = place_of(keys, last);
     if (place < held) return place;
@@ -212,6 +296,7 @@ int rbt_succession_run(rbt_log *log, rbt_succession_outcome *outcome, rbt_error 
     if (rbt_succession_prepare(log, error) != SQLITE_OK) return error->code;
     const rbt_keys *keys = require_keys(log, error);
     if (!keys) return error->code;
+    outcome->held = rbt_keys_signing_count(keys);
     rbt_keys_retain(keys); /* a seal's unknown key id may make them be read anew */
     if (rbt_execute(log->db, error, who, "BEGIN IMMEDIATE") == SQLITE_OK) {
         rbt_log_forget(log, true);

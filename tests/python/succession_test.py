@@ -455,15 +455,32 @@ def ring(place):
     path = place / "test.db"
     old, new = independent.KEY, independent.OTHER_KEY
     make(path, options="")
+    with opened(path, RUSTYBT_ENCRYPTION_KEY=f"{old},{new}") as db:
+        rbt.equal(
+            rbt.value(db, "SELECT audit_succession('log')"),
+            "log: nothing to hand over: no other held key has sealed or signed it",
+            "old,new, before the turn: the new key, which signed nothing, hands nothing over",
+        )
     with opened(path, RUSTYBT_ENCRYPTION_KEY=f"{new},{old}") as db:
         append(db, 5)
+        os.rename(place / "cold", place / "away")
+        rbt.ok(
+            "which key signed it so far cannot be told" in failure(db, "SELECT audit_succession('*')"),
+            "new,old: nor does anything happen while a segment is missing that may tell",
+        )
+        os.rename(place / "away", place / "cold")
         rbt.value(db, "SELECT audit_archive('log', 'cold', 'now')")
         new_id = rbt.value(db, "SELECT key_id()")
     with opened(path, RUSTYBT_ENCRYPTION_KEY=old) as db:
         rbt.ok(problems(db) != [], "the old ring alone does not know what came after it")
     with opened(path, RUSTYBT_ENCRYPTION_KEY=f"{new},{old}") as db:
         db.execute("CREATE VIRTUAL TABLE quiet USING audit_log(n INTEGER)")
-        rbt.value(db, "SELECT audit_succession('*')")
+        rbt.equal(
+            rbt.value(db, "SELECT audit_succession('*')"),
+            "signing key handed over in 1 log: log (size 306); nothing to hand over in 2 logs: "
+            "rustybt_events, quiet",
+            "the new key takes over the log whose segment the old one signed",
+        )
     # a log that nobody writes to is sealed under the old key until then
     quiet = place / "quiet" / "quiet.db"
     quiet.parent.mkdir()
@@ -651,7 +668,7 @@ def work(path):
 
 
 def main():
-    rbt.plan(117)
+    rbt.plan(120)
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY):
         for part in (
             runbook,
