@@ -478,7 +478,7 @@ def ring(place):
         rbt.equal(
             rbt.value(db, "SELECT audit_succession('*')"),
             "signing key handed over in 1 log: log (size 306); nothing to hand over in 2 logs: "
-            "rustybt_events, quiet",
+            "quiet, rustybt_events",
             "the new key takes over the log whose segment the old one signed",
         )
     # a log that nobody writes to is sealed under the old key until then
