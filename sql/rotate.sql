@@ -69,6 +69,13 @@ SELECT context || ': under key ' || ifnull(key_id, 'unknown') || ', which is not
 FROM secrets WHERE NOT fernet AND ifnull(key_id NOT IN (SELECT key_id FROM key_ring), 1);
 INSERT INTO goal(unopened) SELECT count(*)
 FROM secrets WHERE NOT fernet AND ifnull(key_id NOT IN (SELECT key_id FROM key_ring), 1);
+-- A Fernet token does not say which key made it, but whether one of the ring did shows.
+CREATE TEMP TABLE foreign_fernet AS SELECT column_name, rows FROM key_usage
+WHERE table_name = 'broker_connections' AND format = 'fernet' AND key_id IS NULL;
+SELECT 'broker_connections.' || column_name || ': ' || rows
+    || ' Fernet token' || iif(rows = 1, '', 's') || ' that no key in the ring made'
+FROM foreign_fernet;
+INSERT INTO goal(unopened) SELECT count(*) FROM foreign_fernet;
 
 -- A row of rotate_batch is one batch: the next hundred connections by id that have secrets left.
 CREATE TEMP TABLE progress(reached INTEGER, rotated INTEGER);

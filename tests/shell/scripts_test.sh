@@ -2,7 +2,7 @@
 # The scripts of sql/: schema.sql, archive.sql and rotate.sql, run as people and cron run them.
 . tests/shell/tap.sh
 case $TEST_BUILD in *sanitize) skip_all 'the sqlite3 shell loads no library with sanitizers' ;; esac
-plan 46
+plan 48
 
 umask 077
 bare() { sqlite3 -init /dev/null -batch "$scratch/$database" "$@" 2>&1; }
@@ -158,6 +158,17 @@ ok 'a secret whose key is missing is named' says "$out" \
 is 'and then it does not call itself finished' "$(printf '%s\n' "$out" | tail -n 2)" \
     'Runtime error: CHECK constraint failed: no key in the ring opens the tokens above (19)
 exit 1'
+cp "$scratch/trading.db" "$scratch/foreign.db"
+database=foreign.db
+use_keys "$(keygen)"
+token=$(db "SELECT CAST(fernet_encrypt('{}') AS TEXT)")
+use_keys "$new_key"
+db "UPDATE broker_connections SET additional_credentials = '$token' WHERE id = 1"
+out=$(script rotate.sql)
+ok 'so is where a Fernet token of a missing key stands' says "$out" \
+    'broker_connections.additional_credentials: 1 Fernet token that no key in the ring made'
+is 'which stops it as well' "$(printf '%s\n' "$out" | tail -n 1)" 'exit 1'
+database=trading.db
 use_keys "$(keygen),$new_key"
 db "UPDATE broker_connections SET api_key_encrypted = api_secret_encrypted WHERE id = 1" \
     > "$scratch/out"
