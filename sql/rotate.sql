@@ -69,6 +69,13 @@ SELECT context || ': under key ' || ifnull(key_id, 'unknown') || ', which is not
 FROM secrets WHERE NOT fernet AND ifnull(key_id NOT IN (SELECT key_id FROM key_ring), 1);
 INSERT INTO goal(unopened) SELECT count(*)
 FROM secrets WHERE NOT fernet AND ifnull(key_id NOT IN (SELECT key_id FROM key_ring), 1);
+-- A Fernet token does not say which key made it, but whether one of the ring did shows.
+CREATE TEMP TABLE foreign_fernet AS SELECT column_name, rows FROM key_usage
+WHERE table_name = 'broker_connections' AND format = 'fernet' AND key_id IS NULL;
+SELECT 'broker_connections.' || column_name || ': ' || rows
+    || ' Fernet token' || iif(rows = 1, '', 's') || ' that no key in the ring made'
+FROM foreign_fernet;
+INSERT INTO goal(unopened) SELECT count(*) FROM foreign_fernet;
 
 -- A row of rotate_batch is one batch: the next hundred connections by id that have secrets left.
 CREATE TEMP TABLE progress(reached INTEGER, rotated INTEGER);
@@ -103,23 +110,22 @@ BEGIN
         reached = (SELECT ifnull(max(id), 9223372036854775807) FROM batch);
 END;
 
--- The shell has no loop, but it reads what it wrote: a line for each batch, through a file that is
--- named after its process.
+-- The shell has no loop, but it reads what a command writes. How many batches there are goes through a
+-- file that is named after its process; the folder may be open to all, so that nothing but a number is
+-- taken from there.
 .once '|f="${TMPDIR:-/tmp}/rustybt-rotate-$PPID"; rm -f "$f"; umask 077; set -C; cat > "$f"'
-WITH batches(n) AS (
-    SELECT (count(DISTINCT id) + 99) / 100 FROM secrets_left
-    UNION ALL SELECT n - 1 FROM batches WHERE n > 1
-)
-SELECT 'INSERT INTO rotate_batch VALUES(1);' FROM batches WHERE n > 0;
-.read '|f="${TMPDIR:-/tmp}/rustybt-rotate-$PPID"; cat "$f"; rm -f "$f"'
+SELECT (count(DISTINCT id) + 99) / 100 FROM secrets_left;
+.read '|f="${TMPDIR:-/tmp}/rustybt-rotate-$PPID"; n=$(head -c 6 "$f" | tr -cd 0-9); rm -f "$f"; while [ "${n:-0}" -gt 0 ]; do echo "INSERT INTO rotate_batch VALUES(1);"; n=$(expr "$n" - 1); done'
 
 -- What is stored now is asked, not what was meant to be: each token opens, under the primary key.
-SELECT count(*) || ' secrets: ' || (SELECT rotated FROM progress) || ' rotated, '
-    || (count(*) - (SELECT rotated FROM progress)) || ' under key ' || key_id() || ' already'
+CREATE TEMP TABLE stored AS SELECT CASE WHEN fernet THEN key_rotate(token) IS NOT token
+    ELSE key_id IS NOT key_id() OR key_rotate(token, context) IS NOT token END AS is_left
 FROM secrets;
-INSERT INTO goal(left_over) SELECT count(*) FROM secrets
-WHERE CASE WHEN fernet THEN key_rotate(token) IS NOT token
-    ELSE key_id IS NOT key_id() OR key_rotate(token, context) IS NOT token END;
+SELECT count(*) || ' secrets: ' || (SELECT rotated FROM progress) || ' rotated, '
+    || (count(*) - ifnull(sum(is_left), 0) - (SELECT rotated FROM progress)) || ' under key '
+    || key_id() || ' already' || iif(max(is_left), ', ' || sum(is_left) || ' left', '')
+FROM stored;
+INSERT INTO goal(left_over) SELECT count(*) FROM stored WHERE is_left;
 
 -- The keys of subjects, the seals, and the key that signs, with its succession note.
 SELECT subject_rotate();
@@ -133,4 +139,7 @@ SELECT 'keep key ' || ifnull(key_id, '(unknown)') || ': ' || table_name
 FROM needed;
 INSERT INTO goal(needed) SELECT count(*) FROM needed;
 
+-- Before the turn, with old,new, the one that is not needed yet is the new one.
+SELECT 'key ' || key_id || ' is in the ring and not needed by this database'
+FROM key_ring WHERE NOT is_primary;
 SELECT 'finished: nothing in this database needs a key other than ' || key_id();

@@ -304,7 +304,8 @@ static void add_segment_detail(rbt_buffer *detail, const job *j,
 }
 
 /* Records the file as published, and the event, in one transaction. */
-static int record_segment(job *j, const rbt_segment_summary *summary, rbt_error *error) {
+static int record_segment(job *j, const rbt_signing_key *signing,
+                          const rbt_segment_summary *summary, rbt_error *error) {
     rbt_log *log = j->log;
     rbt_buffer detail = {0};
     rbt_execute(log->db, error, who, "BEGIN IMMEDIATE");
@@ -336,6 +337,7 @@ static int record_segment(job *j, const rbt_segment_summary *summary, rbt_error 
         sqlite3_finalize(update);
     }
     rbt_log_meta_set_i64(log, "archived_to", j->last_id, error);
+    rbt_log_remember_signer(log, signing->public_key, error);
     if (error->code == SQLITE_OK) {
         add_segment_detail(&detail, j, summary);
         rbt_events_add(log->logs->connection, log->schema, "archive", log->name, &detail, who,
@@ -402,7 +404,7 @@ static int archive_all(job *j, int64_t cutoff, const rbt_signing_key *signing, r
         if (plan_segment(j, cutoff, signing, error) != SQLITE_OK) return error->code;
         if (j->last_id < j->first_id) break;
         if (write_segment(j, signing, &summary, error) != SQLITE_OK ||
-            record_segment(j, &summary, error) != SQLITE_OK)
+            record_segment(j, signing, &summary, error) != SQLITE_OK)
             return error->code;
         segments++;
         rows += summary.rows - (summary.first_id == 0);

@@ -14,6 +14,7 @@
 #include "log_list.h"
 #include "log_rows.h"
 #include "log_verify.h"
+#include "subject_hold.h"
 
 /* Asked by the gate's triggers: 1 while one of our own statements runs. */
 static void append_only(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -324,7 +325,7 @@ static void report_succession(succession_call *call, const rbt_log *log,
     } else if (last->size > 0) {
         rbt_buffer_printf(&call->report, " took over at size %llu already", size);
     } else {
-        rbt_buffer_add_text(&call->report, "nothing to hand over: one signing key is held");
+        rbt_buffer_add_text(&call->report, "nothing to hand over: no other key has signed it");
     }
     if (outcome->resealed[0])
         rbt_buffer_printf(&call->report, "; sealed under key %s now", outcome->resealed);
@@ -406,6 +407,26 @@ static void audit_succession(sqlite3_context *context, int argc, sqlite3_value *
     rbt_buffer_free(&call.resealed);
 }
 
+/* Holds on subjects are entries of rustybt_events and nothing else, so they would end with it. One that
+** cannot be read for damage keeps nobody from discarding the log. */
+static int require_no_hold(const rbt_log *log, const char *who, rbt_error *error) {
+    rbt_subject_holds holds = {0};
+    rbt_error damage = {0};
+    if (sqlite3_stricmp(log->name, RBT_EVENTS_LOG) != 0 || strcmp(log->schema, "main") != 0)
+        return SQLITE_OK;
+    if (rbt_subject_holds_read(log->logs->connection, &holds, who, &damage) == SQLITE_NOMEM)
+        rbt_fail_nomem(error);
+    else if (holds.count > 0)
+        rbt_fail(error, SQLITE_ERROR,
+                 "%s: hold %lld on a subject would end with " RBT_EVENTS_LOG
+                 ": %s; subject_release(%lld, reason) ends it",
+                 who, (long long)holds.holds[0].id, holds.holds[0].reason,
+                 (long long)holds.holds[0].id);
+    rbt_error_clear(&damage);
+    rbt_subject_holds_free(&holds);
+    return error->code;
+}
+
 /* Records why, and lets DROP TABLE go on, on this connection. Works on a damaged log too: then it says so
 ** in place of size and root. */
 static void audit_discard(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -423,7 +444,9 @@ static void audit_discard(sqlite3_context *context, int argc, sqlite3_value **ar
         rbt_fail(&error, SQLITE_ERROR, "%s: it must be called by itself, as SELECT %s(log, reason)",
                  who, who);
     if (error.code == SQLITE_OK) log = rbt_log_find(connection, name, who, &error);
-    if (!log || rbt_events_prepare(connection, log->schema, who, &error) != SQLITE_OK) goto cleanup;
+    if (!log || require_no_hold(log, who, &error) != SQLITE_OK ||
+        rbt_events_prepare(connection, log->schema, who, &error) != SQLITE_OK)
+        goto cleanup;
     rbt_buffer_add_text(&detail, "{\"reason\":");
     rbt_json_add_string(&detail, reason, strlen(reason));
     if (rbt_log_peek(log, &damage) == SQLITE_OK) {

@@ -27,9 +27,9 @@ typedef struct rbt_succession_outcome {
 } rbt_succession_outcome;
 
 /* Lets the key that signs now take over from the one that signed the log so far, with a note signed by
-** both, and an event. That one is the last note's next key, which must be held; without a note, all
-** held keys hand over, the oldest first. Nothing changes when the key has taken over already, or is the
-** only one. A seal under another ring key than the primary is renewed. */
+** both, and an event. That one is the last note's next key, which must be held; without a note, the
+** keys from the log's first signer on hand over, the oldest first. Nothing changes when the key has taken
+** over already, or no other has signed. A seal under another ring key than the primary is renewed. */
 int rbt_succession_run(rbt_log *log, rbt_succession_outcome *outcome, rbt_error *error);
 
 /* Before all logs are handed over: makes the log of events that will be needed, so that it is one of

@@ -6,9 +6,11 @@
 #include "../base/bytes.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "../crypto/keys.h"
 #include "events.h"
 #include "genesis.h"
 #include "storage.h"
+#include "succession.h"
 
 #include <sodium.h>
 
@@ -62,6 +64,8 @@ static void log_free(rbt_log *log) {
     rbt_free(log->pending);
     rbt_free(log->block);
     rbt_free(log->genesis);
+    if (log->successions) rbt_successions_free(log->successions);
+    rbt_free(log->successions);
     rbt_declaration_free(log->declaration);
     rbt_free(log->schema);
     rbt_free(log->name);
@@ -292,6 +296,24 @@ int rbt_log_meta_set_bytes(rbt_log *log, const char *key, const void *bytes, siz
     return error->code;
 }
 
+int rbt_log_remember_signer(rbt_log *log, const uint8_t public_key[32], rbt_error *error) {
+    rbt_buffer known = {0};
+    bool found = false;
+    if (rbt_log_meta_bytes(log, RBT_FIRST_SIGNER_KEY, &known, &found, error) == SQLITE_OK && !found)
+        rbt_log_meta_set_bytes(log, RBT_FIRST_SIGNER_KEY, public_key, 32, false, error);
+    rbt_buffer_free(&known);
+    return error->code;
+}
+
+/* Of a log that was just created. Only when the keys were read for its seal: an unsealed log needs none, and
+** remembers the key of its first segment. */
+static int remember_creator(rbt_log *log, rbt_error *error) {
+    const rbt_keys *keys = log->logs->connection->keys;
+    const rbt_signing_key *signing = keys ? rbt_keys_signing(keys) : NULL;
+    if (signing) rbt_log_remember_signer(log, signing->public_key, error);
+    return error->code;
+}
+
 static int set_gate(rbt_log *log, int gate, int64_t size, rbt_error *error) {
     sqlite3_stmt *statement = rbt_log_prepared(log, RBT_LOG_SET_GATE, error);
     if (!statement) return error->code;
@@ -364,6 +386,7 @@ int rbt_log_create(rbt_log *log, rbt_error *error) {
         log->loaded = log->dirty = true;
         log->origin[0] = 0; /* read with the genesis, on the next load */
         rbt_log_flush(log, error);
+        if (error->code == SQLITE_OK) remember_creator(log, error);
         log->loaded = false;
         rbt_free(log->genesis);
         log->genesis = NULL;

@@ -82,6 +82,8 @@ typedef struct rbt_log {
     uint64_t block_number;
     bool block_held;
 
+    struct rbt_successions *successions; /* trust.c's: as read last, with what was verified */
+
     sqlite3_stmt *statements[RBT_LOG_STATEMENTS];
     sqlite3_stmt **fallbacks;        /* per column: SELECT <default>; NULL until needed */
     sqlite3_value **fallback_values; /* per column: the default of the row in hand */
@@ -159,6 +161,10 @@ int rbt_log_meta_bytes(rbt_log *log, const char *key, rbt_buffer *out, bool *fou
                        rbt_error *error);
 int rbt_log_meta_set_bytes(rbt_log *log, const char *key, const void *bytes, size_t length,
                            bool text, rbt_error *error);
+
+/* Remembers, unless one is remembered already, the public key that signs for the log first. It is believed in
+** nothing: it only tells audit_succession in which direction the keys that it holds follow each other. */
+int rbt_log_remember_signer(rbt_log *log, const uint8_t public_key[32], rbt_error *error);
 
 /* Opens the gate for ids above the last entry, or the prune gate for rows up to `up_to`. */
 int rbt_log_open_gate(rbt_log *log, rbt_error *error);

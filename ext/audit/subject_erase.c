@@ -149,7 +149,9 @@ static void add_findings(rbt_buffer *report, const rbt_traces *traces, bool is_w
             rbt_buffer_add_text(report, "; the WAL is in use: when its readers have ended, run "
                                         "PRAGMA wal_checkpoint(TRUNCATE)");
         else if (traces->database_page >= 0)
-            rbt_buffer_printf(report, "; an old copy of the row is there: run VACUUM%s",
+            rbt_buffer_printf(report,
+                              "; an old copy of the row is there: run VACUUM%s; if "
+                              "key_usage shows a subject_key in another table, delete it first",
                               is_wal ? ", then PRAGMA wal_checkpoint(TRUNCATE)" : "");
         else if (traces->wal_byte >= 0)
             rbt_buffer_add_text(report, "; run PRAGMA wal_checkpoint(TRUNCATE)");

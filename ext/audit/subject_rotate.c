@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
-** See subject_rotate.h. May call base and crypto.
+** See subject_rotate.h. May call base, crypto, and audit's state, whose gate the triggers ask.
 **
-** The UPDATE is one that the table's triggers allow to everybody; what it writes was made of a row whose
-** key opened under the ring and whose name opened under that key.
+** What is written was made of a row whose key opened under the ring and whose name opened under that key.
 */
 #include "subject_rotate.h"
 
@@ -13,6 +12,7 @@
 #include "../crypto/blind_index.h"
 #include "../crypto/key_reload.h"
 #include "../crypto/subject.h"
+#include "log_state.h"
 #include "subject_keys.h"
 #include "subject_table.h"
 
@@ -24,6 +24,7 @@ static const rbt_place name_place = {(const uint8_t *)RBT_SUBJECT_CONTEXT,
 /* A rotation under way. */
 typedef struct rotation {
     rbt_connection *connection;
+    rbt_logs *logs;
     const rbt_keys *keys; /* retained */
     const char *who;
     sqlite3_stmt *next, *update;
@@ -78,8 +79,10 @@ static int rotate_row(rotation *r, rbt_error *error) {
         sqlite3_bind_int64(r->update, 1, r->reached);
         sqlite3_bind_blob(r->update, 2, wrapped, sizeof wrapped, SQLITE_TRANSIENT);
         sqlite3_bind_blob(r->update, 3, index, sizeof index, SQLITE_TRANSIENT);
-        if (rbt_run(r->connection->db, r->update, error, r->who) == SQLITE_OK &&
-            sqlite3_changes(r->connection->db) != 1)
+        r->logs->inside++;
+        rbt_run(r->connection->db, r->update, error, r->who);
+        r->logs->inside--;
+        if (error->code == SQLITE_OK && sqlite3_changes(r->connection->db) != 1)
             rbt_fail(error, SQLITE_CORRUPT_VTAB,
                      "%s: a trigger or an authorizer keeps the subject's key from being stored",
                      r->who);
@@ -153,11 +156,12 @@ static int count_keys(sqlite3 *db, int64_t *count, const char *who, rbt_error *e
 
 int rbt_subject_rotate(rbt_connection *connection, rbt_buffer *report, const char *who,
                        rbt_error *error) {
-    rotation r = {.connection = connection, .who = who};
+    rotation r = {.connection = connection, .logs = rbt_logs_of(connection), .who = who};
     char id[2 * RBT_KEY_ID_SIZE + 1];
     bool present = false;
     int64_t count = 0;
 
+    if (r.logs == NULL) return rbt_fail_nomem(error);
     r.keys = rbt_connection_ring(connection, who, error);
     if (r.keys == NULL) return error->code;
     rbt_keys_retain(r.keys);

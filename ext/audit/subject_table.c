@@ -34,15 +34,9 @@ static const part parts[] = {
      "\" BEGIN SELECT RAISE(ABORT, '" NAME
      " keeps its rows; subject_forget() destroys a key'); END"},
     {"trigger", NAME "_update",
-     "CREATE TRIGGER \"" NAME "_update\" BEFORE UPDATE ON \"" NAME "\" WHEN (NEW.id IS NOT OLD.id "
-     "OR NEW.sid IS NOT OLD.sid OR NEW.name IS NOT OLD.name OR NEW.created_us IS NOT "
-     "OLD.created_us OR NEW.forgotten_us IS NOT OLD.forgotten_us OR CASE WHEN OLD.wrapped IS NULL "
-     "THEN NEW.wrapped IS NOT NULL OR NEW.subject IS NOT NULL ELSE typeof(NEW.wrapped) <> 'blob' "
-     "OR length(NEW.wrapped) <> 125 OR substr(NEW.wrapped, 1, 4) <> x'52425403' OR "
-     "typeof(NEW.subject) <> 'blob' OR length(NEW.subject) <> 24 OR EXISTS(SELECT 1 FROM \"" NAME
-     "\" WHERE subject = NEW.subject AND id <> OLD.id) END) AND rustybt_append_only() IS NOT 1 "
-     "BEGIN SELECT RAISE(ABORT, '" NAME
-     " lets keys be wrapped anew, and nothing else; subject_forget() destroys a key'); END"},
+     "CREATE TRIGGER \"" NAME "_update\" BEFORE UPDATE ON \"" NAME "\" WHEN "
+     "rustybt_append_only() IS NOT 1 BEGIN SELECT RAISE(ABORT, '" NAME
+     " changes by subject_rotate() and subject_forget() alone'); END"},
 };
 
 enum { PARTS = sizeof parts / sizeof parts[0] };

@@ -251,6 +251,8 @@ int rbt_successions_read(rbt_successions *list, const char *json, size_t length,
         list->why = "it is too long";
         return SQLITE_OK;
     }
+    rbt_buffer_add(&list->stored, json, length);
+    if (list->stored.failed) return rbt_fail_nomem(error);
     int code = rbt_json_parse(&document, json, length, RBT_SUCCESSIONS_KEY, &refusal);
     if (code == SQLITE_NOMEM)
         rbt_fail_nomem(error);
@@ -266,6 +268,7 @@ int rbt_successions_read(rbt_successions *list, const char *json, size_t length,
 void rbt_successions_free(rbt_successions *list) {
     rbt_free(list->notes);
     rbt_buffer_free(&list->texts);
+    rbt_buffer_free(&list->stored);
     *list = (rbt_successions){0};
 }
 

@@ -26,6 +26,7 @@
 #include "tree.h"
 
 #define RBT_SUCCESSIONS_KEY "successions"
+#define RBT_FIRST_SIGNER_KEY "first_signer" /* 32 bytes: log_state.h's rbt_log_remember_signer */
 
 enum {
     RBT_SUCCESSION_MAX =
@@ -72,7 +73,8 @@ typedef struct rbt_successions {
     rbt_stored_succession *notes;
     size_t count;
     rbt_buffer texts;
-    const char *why; /* NULL, or why the stored value cannot be read: count is 0 then */
+    rbt_buffer stored; /* the value that was read */
+    const char *why;   /* NULL, or why the stored value cannot be read: count is 0 then */
 } rbt_successions;
 
 /* Reads the stored value into *list, which starts as {0}; length 0: none is stored. Free it in any case.

@@ -27,19 +27,31 @@ static const rbt_keys *require_keys(rbt_log *log, rbt_error *error) {
     return NULL;
 }
 
-int rbt_succession_prepare(rbt_log *log, rbt_error *error) {
-    if (rbt_require_no_transaction(log, who, error) != SQLITE_OK) return error->code;
-    const rbt_keys *keys = require_keys(log, error);
-    if (keys && rbt_keys_signing_count(keys) > 1)
-        rbt_events_prepare(log->logs->connection, log->schema, who, error);
-    return error->code;
+/* ---- Who hands over ---- */
+
+/* A key that can sign a note. */
+typedef struct holder {
+    const uint8_t *secret, *public_key;
+} holder;
+
+/* Newest first: the keys that are held to sign, and behind signing keys of their own the ring's subkeys,
+** which signed before there were any. */
+static size_t holder_count(const rbt_keys *keys) {
+    bool shared = rbt_keys_signing(keys)->shared;
+    return rbt_keys_signing_count(keys) + (shared ? 0 : rbt_keys_count(keys));
 }
 
-/* The held key's place; the number of held keys when it is none of them. */
-static size_t place_of(const rbt_keys *keys, const rbt_verifier *key) {
-    size_t i = 0, count = rbt_keys_signing_count(keys);
-    while (i < count && memcmp(rbt_keys_signing_at(keys, i)->public_key, key->public_key,
-                               sizeof key->public_key) != 0)
+static holder holder_at(const rbt_keys *keys, size_t place) {
+    const rbt_signing_key *signing = rbt_keys_signing_at(keys, place);
+    if (signing) return (holder){signing->secret, signing->public_key};
+    const rbt_ring_key *key = rbt_keys_at(keys, place - rbt_keys_signing_count(keys));
+    return (holder){key->sign_secret, key->sign_public};
+}
+
+/* The key's place; the number of holders when it is none of them. */
+static size_t place_of(const rbt_keys *keys, const uint8_t public_key[32]) {
+    size_t i = 0, count = holder_count(keys);
+    while (i < count && memcmp(holder_at(keys, i).public_key, public_key, 32) != 0)
         i++;
     return i;
 }
@@ -65,16 +77,30 @@ static int read_history(rbt_log *log, rbt_successions *notes, rbt_error *error) 
     return error->code;
 }
 
-/* Which held key hands over: 0 when none has to. */
+/* Without a note: from the key that signed first, or would have, on. It matters where the new key is held
+** behind the old one, before it is used: then nothing may be handed over, for no key comes back. A log that
+** does not know may have been signed by any of the keys that are held to sign. */
+static size_t find_first_signer(rbt_log *log, const rbt_keys *keys, rbt_error *error) {
+    rbt_buffer first = {0};
+    bool found = false;
+    size_t place = rbt_keys_signing_count(keys) - 1;
+    if (rbt_log_meta_bytes(log, RBT_FIRST_SIGNER_KEY, &first, &found, error) == SQLITE_OK &&
+        found && first.length == 32) {
+        size_t known = place_of(keys, first.data);
+        if (known < holder_count(keys)) place = known;
+    }
+    rbt_buffer_free(&first);
+    return place;
+}
+
+/* Which holder's key hands over, to those before it: 0 when none has to. */
 static size_t find_predecessor(rbt_log *log, const rbt_keys *keys, rbt_successions *notes,
                                rbt_error *error) {
     rbt_buffer vkey = {0};
-    size_t held = rbt_keys_signing_count(keys);
-    /* Without a note, any held key may have signed the log, so all hand over, oldest first. */
-    if (notes->count == 0) return held - 1;
+    if (notes->count == 0) return find_first_signer(log, keys, error);
     const rbt_verifier *last = &notes->notes[notes->count - 1].succession.next;
-    size_t place = place_of(keys, last);
-    if (place < held) return place;
+    size_t place = place_of(keys, last->public_key);
+    if (place < holder_count(keys)) return place;
     rbt_verifier_format(&vkey, last);
     const char *text = rbt_buffer_text(&vkey);
     if (!text)
@@ -118,10 +144,10 @@ static int add_event(rbt_log *log, const rbt_succession *note, const char *text,
 
 /* Makes the note, verifies it as any reader would, and adds it to the others. */
 static int add_note(rbt_log *log, rbt_successions *notes, const rbt_succession *note,
-                    const rbt_signing_key *previous, const rbt_signing_key *next,
+                    const uint8_t previous_secret[64], const uint8_t next_secret[64],
                     rbt_error *error) {
     rbt_buffer text = {0};
-    if (rbt_succession_sign(&text, note, previous->secret, next->secret, error) == SQLITE_OK &&
+    if (rbt_succession_sign(&text, note, previous_secret, next_secret, error) == SQLITE_OK &&
         rbt_successions_add(notes, (const char *)text.data, text.length, error) == SQLITE_OK &&
         !rbt_successions_valid(notes, notes->count - 1, error))
         rbt_fail(error, SQLITE_ERROR, "%s: %s: the note that was made is not valid: %s", who,
@@ -136,9 +162,8 @@ static int make_notes(rbt_log *log, const rbt_keys *keys, rbt_successions *notes
     rbt_frontier_root(&note.root, &log->frontier);
     size_t previous = predecessor;
     for (size_t next = predecessor; next-- > 0 && error->code == SQLITE_OK;) {
-        const rbt_signing_key *from = rbt_keys_signing_at(keys, previous);
-        const rbt_signing_key *to = rbt_keys_signing_at(keys, next);
-        uint64_t superseded = rbt_successions_limit(notes, to->public_key, error);
+        const holder from = holder_at(keys, previous), to = holder_at(keys, next);
+        uint64_t superseded = rbt_successions_limit(notes, to.public_key, error);
         if (error->code != SQLITE_OK) break;
         if (superseded != UINT64_MAX && next > 0) continue; /* it handed over before */
         if (superseded != UINT64_MAX)
@@ -149,10 +174,10 @@ static int make_notes(rbt_log *log, const rbt_keys *keys, rbt_successions *notes
         if (notes->count == RBT_SUCCESSIONS_MAX)
             return rbt_fail(error, SQLITE_ERROR, "%s: %s: a log can have %d successions", who,
                             log->name, RBT_SUCCESSIONS_MAX);
-        if (!rbt_verifier_make(&note.previous, log->origin, from->public_key) ||
-            !rbt_verifier_make(&note.next, log->origin, to->public_key))
+        if (!rbt_verifier_make(&note.previous, log->origin, from.public_key) ||
+            !rbt_verifier_make(&note.next, log->origin, to.public_key))
             return rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the origin is damaged", log->name);
-        add_note(log, notes, &note, from, to, error);
+        add_note(log, notes, &note, from.secret, to.secret, error);
         previous = next;
         outcome->notes++;
     }
@@ -204,6 +229,27 @@ static int hand_over(rbt_log *log, const rbt_keys *keys, rbt_succession_outcome 
         if (notes.count > 0) outcome->last = notes.notes[notes.count - 1].succession;
     }
     rbt_successions_free(&notes);
+    return error->code;
+}
+
+/* Whether anything will be handed over, as far as can be seen now. */
+static bool is_due(rbt_log *log, const rbt_keys *keys, rbt_error *error) {
+    rbt_successions notes = {0};
+    size_t predecessor = 0;
+    sqlite3_stmt *hold = rbt_log_hold(log, error);
+    if (hold && rbt_log_peek(log, error) == SQLITE_OK &&
+        read_history(log, &notes, error) == SQLITE_OK)
+        predecessor = find_predecessor(log, keys, &notes, error);
+    sqlite3_finalize(hold);
+    rbt_successions_free(&notes);
+    return error->code == SQLITE_OK && predecessor > 0;
+}
+
+int rbt_succession_prepare(rbt_log *log, rbt_error *error) {
+    if (rbt_require_no_transaction(log, who, error) != SQLITE_OK) return error->code;
+    const rbt_keys *keys = require_keys(log, error);
+    if (keys && is_due(log, keys, error))
+        rbt_events_prepare(log->logs->connection, log->schema, who, error);
     return error->code;
 }
 

@@ -205,23 +205,52 @@ int rbt_log_successions(rbt_log *log, rbt_successions *list, rbt_error *error) {
     return error->code;
 }
 
+/* The log's own list; NULL when it stores none. Every cold query asks, and a note costs two signatures: they
+** are looked at once for as long as the stored bytes stay the same. */
+static int remembered(rbt_log *log, rbt_successions **list, rbt_error *error) {
+    rbt_buffer stored = {0};
+    bool found = false;
+    rbt_successions *known = log->successions;
+    *list = NULL;
+    if (rbt_log_meta_bytes(log, RBT_SUCCESSIONS_KEY, &stored, &found, error) != SQLITE_OK ||
+        !found || stored.length == 0) {
+        rbt_buffer_free(&stored);
+        return error->code;
+    }
+    if (known && known->stored.length == stored.length &&
+        memcmp(known->stored.data, stored.data, stored.length) == 0 &&
+        strcmp(known->origin, log->origin) == 0) {
+        *list = known;
+    } else {
+        if (known) rbt_successions_free(known);
+        if (!known) known = log->successions = rbt_calloc(sizeof *known);
+        if (!known)
+            rbt_fail_nomem(error);
+        else if (rbt_successions_read(known, (const char *)stored.data, stored.length, log->origin,
+                                      error) == SQLITE_OK)
+            *list = known;
+        else
+            rbt_successions_free(known);
+    }
+    rbt_buffer_free(&stored);
+    return error->code;
+}
+
 int rbt_log_trusted_verifiers(rbt_log *log, const char *vkeys, const char *who, rbt_verifier **out,
                               size_t *count, rbt_error *error) {
-    rbt_successions successions = {0};
+    rbt_successions *successions;
     *out = NULL;
     *count = 0;
-    if (rbt_log_successions(log, &successions, error) == SQLITE_OK)
-        rbt_trusted_verifiers(log->logs->connection, vkeys, log->origin, &successions, who, out,
-                              count, error);
-    rbt_successions_free(&successions);
-    return error->code;
+    if (remembered(log, &successions, error) != SQLITE_OK) return error->code;
+    return rbt_trusted_verifiers(log->logs->connection, vkeys, log->origin, successions, who, out,
+                                 count, error);
 }
 
 int rbt_log_may_sign(rbt_log *log, const rbt_signing_key *signing, uint64_t size, const char *who,
                      rbt_error *error) {
-    rbt_successions successions = {0};
-    if (rbt_log_successions(log, &successions, error) == SQLITE_OK) {
-        uint64_t superseded = rbt_successions_limit(&successions, signing->public_key, error);
+    rbt_successions *successions;
+    if (remembered(log, &successions, error) == SQLITE_OK && successions) {
+        uint64_t superseded = rbt_successions_limit(successions, signing->public_key, error);
         if (error->code == SQLITE_OK && size > superseded)
             rbt_fail(error, SQLITE_ERROR,
                      "%s: %s: the signing key was superseded at size %llu; put its successor first "
@@ -229,6 +258,5 @@ int rbt_log_may_sign(rbt_log *log, const rbt_signing_key *signing, uint64_t size
                      who, log->name, (unsigned long long)superseded,
                      signing->shared ? "RUSTYBT_ENCRYPTION_KEY" : "RUSTYBT_SIGNING_KEY");
     }
-    rbt_successions_free(&successions);
     return error->code;
 }

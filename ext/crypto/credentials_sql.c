@@ -101,6 +101,36 @@ void rbt_opened_result(sqlite3_context *context, rbt_opened *opened) {
     }
 }
 
+static int open_once(rbt_opened *opened, const rbt_keys *keys, const uint8_t *token, size_t length,
+                     rbt_place place, bool fernet_only, const char *who, rbt_error *error) {
+    return fernet_only ? rbt_token_open_fernet(opened, keys, token, length, who, error)
+                       : rbt_token_open(opened, keys, token, length, place, who, error);
+}
+
+int rbt_open_argument(rbt_opened *opened, const rbt_keys **keys, rbt_connection *connection,
+                      const uint8_t *token, size_t length, rbt_place place, bool fernet_only,
+                      const char *who, rbt_error *error) {
+    rbt_error unreadable = {0};
+    const rbt_keys *ring = fernet_only
+                               ? rbt_connection_ring(connection, who, error)
+                               : rbt_connection_ring_for(connection, token, length, who, error);
+    if (ring == NULL) return error->code;
+    int code = open_once(opened, ring, token, length, place, fernet_only, who, error);
+    if (code != SQLITE_OK && opened->no_key &&
+        rbt_connection_reread(connection, who, &unreadable)) {
+        rbt_error_clear(error);
+        ring = rbt_connection_ring(connection, who, error);
+        if (ring == NULL) return error->code;
+        code = open_once(opened, ring, token, length, place, fernet_only, who, error);
+    } else if (unreadable.code != SQLITE_OK) {
+        rbt_error_clear(error);
+        *error = unreadable;
+        code = error->code;
+    }
+    if (keys) *keys = ring;
+    return code;
+}
+
 static void encrypt_function(sqlite3_context *context, int argument_count,
                              sqlite3_value **arguments) {
     const char *who = "encrypt";
@@ -133,7 +163,6 @@ static void decrypt_function(sqlite3_context *context, int argument_count,
     rbt_error error = {0};
     rbt_place place;
     rbt_opened opened = {0};
-    const rbt_keys *keys;
     const uint8_t *token;
     size_t length;
 
@@ -142,9 +171,8 @@ static void decrypt_function(sqlite3_context *context, int argument_count,
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
     if (rbt_bytes_argument(&token, &length, arguments[0], "token", who, &error) != SQLITE_OK)
         goto cleanup;
-    keys = rbt_connection_ring_for(rbt_connection_of(context), token, length, who, &error);
-    if (keys == NULL) goto cleanup;
-    if (rbt_token_open(&opened, keys, token, length, place, who, &error) == SQLITE_OK)
+    if (rbt_open_argument(&opened, NULL, rbt_connection_of(context), token, length, place, false,
+                          who, &error) == SQLITE_OK)
         rbt_opened_result(context, &opened);
 
 cleanup:
@@ -216,7 +244,7 @@ static void fernet_decrypt_function(sqlite3_context *context, int argument_count
     const char *who = "fernet_decrypt";
     rbt_error error = {0};
     rbt_opened opened = {0};
-    const rbt_keys *keys;
+    const rbt_place nowhere = {0};
     const uint8_t *token;
     size_t length;
     int64_t ttl;
@@ -225,9 +253,9 @@ static void fernet_decrypt_function(sqlite3_context *context, int argument_count
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
     if (rbt_bytes_argument(&token, &length, arguments[0], "token", who, &error) != SQLITE_OK)
         goto cleanup;
-    keys = rbt_connection_ring(rbt_connection_of(context), who, &error);
-    if (keys == NULL) goto cleanup;
-    if (rbt_token_open_fernet(&opened, keys, token, length, who, &error) != SQLITE_OK) goto cleanup;
+    if (rbt_open_argument(&opened, NULL, rbt_connection_of(context), token, length, nowhere, true,
+                          who, &error) != SQLITE_OK)
+        goto cleanup;
     if (ttl >= 0 && check_freshness(opened.created, ttl, who, &error) != SQLITE_OK) goto cleanup;
     rbt_opened_result(context, &opened);
 

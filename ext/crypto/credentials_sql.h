@@ -37,6 +37,12 @@ typedef struct rbt_plain_value {
 int rbt_value_argument(rbt_plain_value *plain, sqlite3_value *value, const char *who,
                        rbt_error *error);
 
+/* Opens a token with the connection's ring, which is read once more when the token needs another key.
+** fernet_only refuses envelopes. *keys, unless NULL, are those that were used. */
+int rbt_open_argument(rbt_opened *opened, const rbt_keys **keys, rbt_connection *connection,
+                      const uint8_t *token, size_t length, rbt_place place, bool fernet_only,
+                      const char *who, rbt_error *error);
+
 /* Gives an opened value as the function's result, with its type; its memory is moved, not copied. */
 void rbt_opened_result(sqlite3_context *context, rbt_opened *opened);
 

@@ -62,8 +62,8 @@ bool rbt_dotenv_form(const char *text, size_t length) {
     while (at < stop) {
         const char *end = line_end(at, stop);
         assignment line;
-        if (split_line(&line, at, end) && line.value < end && *line.value != '=' &&
-            *line.value != ',' && skip_blanks(line.value, end) < end) {
+        const char *value = split_line(&line, at, end) ? skip_blanks(line.value, end) : end;
+        if (value < end && *value != '=' && *value != ',') {
             size_t named = 0;
             while (named < line.name_length && is_name_character(line.name[named]))
                 named++;

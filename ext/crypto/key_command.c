@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
-** Running the command that prints a key: the contract is in key_command.h. Calls base and POSIX.
+** Running the command that prints a key: the contract is in key_command.h. Calls secret_file, base
+** and POSIX.
 **
 ** The command's exit is first looked at (waitid with WNOWAIT) and reaped last: as long as it is not
 ** reaped its number cannot become another process's, and killing the group by it is safe.
@@ -7,6 +8,7 @@
 #include "key_command.h"
 
 #include "../base/memory.h"
+#include "secret_file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -220,6 +222,12 @@ static int start(command_run *run, char *const *words, rbt_error *error) {
     run->output = ends[0];
     int number = spawn(run, words, ends[1]);
     close(ends[1]); /* the command's end; this process writes nothing to it */
+    if (number != 0 && rbt_resembles_key(words[0]))
+        return rbt_fail(error, SQLITE_ERROR,
+                        "%s: cannot run the command of %s: %s; it looks like a key and is not "
+                        "shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or "
+                        "RUSTYBT_SIGNING_KEY",
+                        run->who, run->variable, strerror(number));
     if (number != 0)
         return rbt_fail(error, SQLITE_ERROR, "%s: cannot run '%s', the command of %s: %s", run->who,
                         words[0], run->variable, strerror(number));

@@ -71,6 +71,17 @@ const rbt_ring_key *rbt_connection_find_key(rbt_connection *connection,
     return key;
 }
 
+bool rbt_connection_reread(rbt_connection *connection, const char *who, rbt_error *error) {
+    if (!may_change(connection)) return false;
+    const rbt_keys *before = connection->keys;
+    rbt_keys_retain(before); /* lest other keys come to stand where they stood */
+    connection->keys_reread_us = rbt_clock_us();
+    bool other = rbt_connection_reload(connection, who, error) == SQLITE_OK &&
+                 connection->keys != before && rbt_keys_count(connection->keys) > 0;
+    rbt_keys_free((rbt_keys *)before);
+    return other;
+}
+
 const rbt_keys *rbt_connection_ring_for(rbt_connection *connection, const uint8_t *token,
                                         size_t length, const char *who, rbt_error *error) {
     drop_retired(connection);

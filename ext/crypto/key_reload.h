@@ -24,6 +24,10 @@ const rbt_ring_key *rbt_connection_find_key(rbt_connection *connection,
                                             const uint8_t id[RBT_KEY_ID_SIZE], const char *who,
                                             rbt_error *error);
 
+/* For what does not say which key it needs (a Fernet token that no key of the ring made): reads the
+** sources once more, as above, and says whether there are other keys now. The caller tries again. */
+bool rbt_connection_reread(rbt_connection *connection, const char *who, rbt_error *error);
+
 /* The ring that opens an envelope: rbt_connection_ring, after rbt_connection_find_key when the token
 ** is an envelope of kind 1 (any other token: the ring as it is). NULL on failure. */
 const rbt_keys *rbt_connection_ring_for(rbt_connection *connection, const uint8_t *token,

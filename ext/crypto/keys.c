@@ -72,6 +72,17 @@ static void fingerprint_of(uint8_t fingerprint[FINGERPRINT_SIZE], const key_text
     rbt_wipe_stack();
 }
 
+/* Whether base64 goes on behind the padding that ends a key. Decoding ends there without a word, as
+** Python's does, so a ring whose comma was forgotten would lose its other keys, and their backup. */
+static bool goes_on(const char *text, size_t length) {
+    const char *stop = text + length, *end = memchr(text, '=', length);
+    for (; end && end < stop; end++)
+        if ((*end >= 'A' && *end <= 'Z') || (*end >= 'a' && *end <= 'z') ||
+            (*end >= '0' && *end <= '9'))
+            return true;
+    return false;
+}
+
 /* Decodes one key of 32 bytes; what begins error messages with the key's place, never its text. */
 static int decode_key(uint8_t key[MASTER_SIZE], const char *text, size_t length, const char *what,
                       rbt_error *error) {
@@ -87,6 +98,10 @@ static int decode_key(uint8_t key[MASTER_SIZE], const char *text, size_t length,
     else if (decoded.length != MASTER_SIZE)
         code = rbt_fail(error, SQLITE_ERROR, "%s decodes to %lld bytes, expected %d", what,
                         (long long)decoded.length, MASTER_SIZE);
+    else if (goes_on(text, length))
+        code =
+            rbt_fail(error, SQLITE_ERROR,
+                     "%s goes on behind its end; put a comma between keys, and nothing else", what);
     else
         memcpy(key, decoded.data, MASTER_SIZE);
     rbt_buffer_free(&decoded);

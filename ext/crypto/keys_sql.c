@@ -188,9 +188,9 @@ static void key_rotate_function(sqlite3_context *context, int argument_count,
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
     if (rbt_bytes_argument(&token, &length, arguments[0], "token", who, &error) != SQLITE_OK)
         goto cleanup;
-    keys = rbt_connection_ring_for(rbt_connection_of(context), token, length, who, &error);
-    if (keys == NULL) goto cleanup;
-    if (rbt_token_open(&opened, keys, token, length, place, who, &error) != SQLITE_OK) goto cleanup;
+    if (rbt_open_argument(&opened, &keys, rbt_connection_of(context), token, length, place, false,
+                          who, &error) != SQLITE_OK)
+        goto cleanup;
     (void)give_rotated(context, arguments[0], &opened, keys, place, &error); /* error tells */
 
 cleanup:

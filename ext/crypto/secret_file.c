@@ -10,6 +10,18 @@
 #include <string.h>
 #include <unistd.h>
 
+bool rbt_resembles_key(const char *text) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                  "+/-_";
+    bool path = *text == '/' && strchr(text, '=') == NULL;
+    while (*text) {
+        size_t run = strspn(text, letters);
+        if (run >= 32 && !path) return true;
+        text += run + (text[run] != 0);
+    }
+    return false;
+}
+
 /* True for files below systemd's credentials directory, whose access systemd itself restricts. Both
 ** paths are resolved first, so that neither ".." nor a symbolic link leads out of it. */
 static bool below_credentials_directory(const char *path) {
@@ -59,6 +71,10 @@ static int read_contents(rbt_secret_file *out, int file, int64_t size, const cha
     int code = rbt_file_read_exact(who, path, file, contents->data, (size_t)size, 0, error);
     if (code != SQLITE_OK) return code;
     contents->length = (size_t)size;
+    if (contents->length >= 3 && memcmp(contents->data, "\xef\xbb\xbf", 3) == 0) {
+        contents->length -= 3; /* the mark that editors on Windows put before UTF-8 */
+        memmove(contents->data, contents->data + 3, contents->length);
+    }
     if (memchr(contents->data, 0, contents->length) != NULL)
         return rbt_fail(error, SQLITE_ERROR, "%s: %s is not text", who, out->what);
     return SQLITE_OK;
@@ -69,6 +85,12 @@ int rbt_secret_file_read(rbt_secret_file *out, const char *path, const char *var
     int64_t size = 0;
 
     *out = (rbt_secret_file){.contents = {.secret = true}};
+    if (variable && rbt_resembles_key(path) && access(path, F_OK) != 0)
+        return rbt_fail(error, SQLITE_CANTOPEN,
+                        "%s: %s must name a file, but there is none of that name; it looks like a "
+                        "key and is not shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or "
+                        "RUSTYBT_SIGNING_KEY",
+                        who, variable);
     out->what = variable ? sqlite3_mprintf("%s, the file that %s names,", path, variable)
                          : rbt_strdup(path);
     if (out->what == NULL) return rbt_fail_nomem(error);

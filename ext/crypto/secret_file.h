@@ -22,10 +22,15 @@ typedef struct rbt_secret_file {
 } rbt_secret_file;
 
 /* Reads a whole file. variable is the one that names it, or NULL; who begins the error message.
-** Errors: a file that cannot be read, is no regular file, that others could read (with the mode
+** Errors: a file that cannot be read (its path is not shown if it resembles a key), is no regular file, that others could read (with the mode
 ** found and the fix), that is over 64 KiB or holds a NUL. Whatever it returns, free the file. */
 int rbt_secret_file_read(rbt_secret_file *file, const char *path, const char *variable,
                          const char *who, rbt_error *error);
+
+/* Whether text that should name a file or a program may be a key, put into the wrong variable: then no
+** message may show it. True for 32 characters of base64 in a row, unless they begin as an absolute path
+** does and no = follows. */
+bool rbt_resembles_key(const char *text);
 
 /* Wipes and frees. */
 void rbt_secret_file_free(rbt_secret_file *file);

@@ -88,6 +88,7 @@ int rbt_token_open_fernet(rbt_opened *opened, const rbt_keys *keys, const uint8_
         const rbt_ring_key *candidate = rbt_keys_at(keys, i);
         if (rbt_fernet_authentic(raw.data, raw.length, candidate->fernet_sign)) key = candidate;
     }
+    opened->no_key = key == NULL;
     if (key == NULL) {
         code = rbt_token_refuse(who, error);
         goto cleanup;

@@ -28,6 +28,7 @@ typedef struct rbt_opened {
     size_t length;
     uint8_t type;     /* RBT_VALUE_INTEGER … RBT_VALUE_BLOB */
     bool fernet;      /* else an envelope */
+    bool no_key;      /* not opened: a Fernet token in good form that no key of the ring made */
     bool primary;     /* the ring's first key opened it */
     uint64_t created; /* Unix seconds */
 } rbt_opened;

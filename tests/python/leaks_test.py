@@ -104,6 +104,16 @@ def key_messages(place):
         "nor is a signing key cut short", RUSTYBT_ENCRYPTION_KEY=good, RUSTYBT_SIGNING_KEY=key[:30]
     )
     told("nor two keys in two places", RUSTYBT_ENCRYPTION_KEY=key, RUSTYBT_ENCRYPTION_KEY_FILE=key)
+    for variable in ("ENCRYPTION_KEY_FILE", "ENCRYPTION_KEY_COMMAND"):
+        told(f"nor a key in RUSTYBT_{variable} itself", **{f"RUSTYBT_{variable}": key})
+        told(f"nor a ring in RUSTYBT_{variable}", **{f"RUSTYBT_{variable}": f"{key},{good}"})
+    for variable in ("SIGNING_KEY_FILE", "SIGNING_KEY_COMMAND"):
+        told(
+            f"nor a seed in RUSTYBT_{variable}",
+            RUSTYBT_ENCRYPTION_KEY=good,
+            **{f"RUSTYBT_{variable}": base64.b64encode(base64.urlsafe_b64decode(key)).decode()},
+        )
+    told("nor keys without a comma", RUSTYBT_ENCRYPTION_KEY=f"{key} {good}")
     file.touch(mode=0o600)
     for what, text in {
         "cut short": key[:30],
@@ -415,7 +425,7 @@ def stored(place, mode):
     rbt.equal(holding(folder, [b"RBT\1"]), [], "what is deleted is overwritten")
 
 
-KEY_CHECKS, FILE_CHECKS, STORED_CHECKS = 10 + 2 + 4 + 1, 3, 3 * 7 + 1
+KEY_CHECKS, FILE_CHECKS, STORED_CHECKS = 10 + 2 + 4 + 2 + 1 + 4 + 1, 3, 3 * 7 + 1
 with rbt.environment(RUSTYBT_ENCRYPTION_KEY=new_key()):
     db = rbt.connect()
     functions = [

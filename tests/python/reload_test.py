@@ -125,6 +125,42 @@ def unknown_ids(place):
         reader.close()
 
 
+def fernet_tokens(place):
+    """Fernet tokens do not say which key they need; the file is read once more all the same."""
+    file = place / "fernet"
+    write(file, OLD)
+    for sql in ("SELECT decrypt(?)", "SELECT fernet_decrypt(?)", "SELECT key_rotate(?)"):
+        write(file, OLD)
+        with rbt.environment(RUSTYBT_ENCRYPTION_KEY_FILE=str(file)):
+            reader = rbt.connect()
+            rbt.equal(rbt.value(reader, "SELECT key_id()"), OLD_ID, "a reader knows the old key")
+            write(file, f"{NEW},{OLD}")
+            writer = rbt.connect()
+            token = rbt.value(writer, "SELECT fernet_encrypt('fresh')")
+            writer.close()
+            want = token if "rotate" in sql else "fresh"
+            rbt.equal(rbt.value(reader, sql, token), want, f"and reads the new one for {sql[7:]}")
+            reader.close()
+    write(file, OLD)
+    with rbt.environment(RUSTYBT_ENCRYPTION_KEY_FILE=str(file)):
+        reader = rbt.connect()
+        forged = token[:30] + (b"B" if token[30:31] == b"A" else b"A") + token[31:]
+        refused = "decrypt: the token does not open; it was altered, cut short, or belongs to " \
+            "another key or context"
+        rbt.refuses(reader, "SELECT decrypt(?)", refused, "a forged one is refused as ever", forged)
+        write(file, f"{NEW},{OLD}")
+        rbt.refuses(reader, "SELECT decrypt(?)", refused,
+                    "and within ten seconds the file is not read for another", token)
+        reader.close()
+        reader = rbt.connect()
+        rbt.value(reader, "SELECT key_id()")
+        file.unlink()
+        rbt.refuses(reader, "SELECT decrypt(?)",
+                    f"decrypt: cannot open '{file}': No such file or directory",
+                    "a file that vanished is told", forged)
+        reader.close()
+
+
 def refusals():
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=OLD):
         db = rbt.connect()
@@ -155,10 +191,11 @@ def refusals():
         db.close()
 
 
-rbt.plan(22)
+rbt.plan(22 + 9)
 with rbt.folder() as folder:
     reloading(folder)
     within_statements(folder)
     unknown_ids(folder)
+    fernet_tokens(folder)
 refusals()
 rbt.done()

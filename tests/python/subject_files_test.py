@@ -189,7 +189,7 @@ def copies(place):
             (independent.OTHER_KEY, independent.KEY),
             (
                 COPY,
-                "UPDATE rustybt_subject_keys SET wrapped = key_rotate(wrapped, sid)",
+                "SELECT subject_rotate()",
                 "DROP TABLE copy",
             ),
             "VACUUM",
@@ -212,7 +212,10 @@ def copies(place):
             rbt.ok(
                 inside
                 and ", but its key still stands in page " in report
-                and report.endswith(" of the database file; an old copy of the row is there: run VACUUM"),
+                and report.endswith(
+                    " of the database file; an old copy of the row is there: run VACUUM; if key_usage "
+                    "shows a subject_key in another table, delete it first"
+                ),
                 f"an old copy {title} is found, in the page where it stands",
             )
             db.execute("PRAGMA secure_delete = ON").fetchall()

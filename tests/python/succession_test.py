@@ -139,7 +139,7 @@ def runbook(place):
     with opened(path, OLD) as db:
         rbt.equal(
             rbt.value(db, "SELECT audit_succession('log')"),
-            "log: nothing to hand over: one signing key is held",
+            "log: nothing to hand over: no other key has signed it",
             "with one key there is nothing to hand over",
         )
         rbt.equal(stored(db), [], "and nothing changes")
@@ -450,6 +450,50 @@ def skipped_generation(place):
         rbt.equal(problems(db), [], "and the third alone verifies what the first two signed")
 
 
+def directions(place):
+    """Which of the held keys signed so far: what the log remembers, else all but the first."""
+    path = place / "test.db"
+    make(path, OLD)
+    with opened(path, OLD, NEW) as db:
+        rbt.equal(
+            rbt.value(db, "SELECT audit_succession('*')"),
+            "nothing to hand over in 2 logs: log, rustybt_events",
+            "old,new: the new key is only held, and hands over nothing",
+        )
+    with opened(path, NEW, OLD) as db:
+        rbt.value(db, "SELECT audit_succession('*')")
+        rbt.equal(stored(db), [succession(db, OLD, 301)], "new,old: the old one does")
+        db.execute("CREATE VIRTUAL TABLE young USING audit_log(n INTEGER)")
+        rbt.equal(
+            rbt.value(db, "SELECT audit_succession('young')"),
+            "young: nothing to hand over: no other key has signed it",
+            "a log that was made since needs no note",
+        )
+    unknown = place / "unknown" / "test.db"
+    unknown.parent.mkdir()
+    make(unknown, OLD)
+    db = rbt.connect(unknown, extension=False)
+    db.execute("DELETE FROM log_meta WHERE key = 'first_signer'")
+    db.close()
+    with opened(unknown, NEW, OLD) as db:
+        rbt.value(db, "SELECT audit_succession('log')")
+        rbt.equal(
+            stored(db), [succession(db, OLD, 301)], "a log that does not remember is handed over"
+        )
+    alone = place / "alone" / "test.db"
+    alone.parent.mkdir()
+    make(alone)
+    with opened(alone, NEW) as db:
+        rbt.ok("untrusted" in kinds(db, "log"), "from the ring's subkey to a signing key: at first")
+        rbt.value(db, "SELECT audit_succession('*')")
+        rbt.equal(problems(db), [], "the ring's subkey hands over to a signing key of its own")
+        rbt.equal(read(db), 300, "and what it signed is read")
+    with opened(alone, THIRD, NEW) as db:
+        rbt.value(db, "SELECT audit_succession('*')")
+    with opened(alone, THIRD) as db:
+        rbt.equal(problems(db), [], "and that one to the next")
+
+
 def ring(place):
     """Without a signing key of their own the ring's subkeys sign, and the seal is the ring's, too."""
     path = place / "test.db"
@@ -605,7 +649,7 @@ def count_notes(db, logs):
 
 
 def kills(place):
-    """kill -9 at random moments of audit_succession('*'): a log is handed over or as it was."""
+    """kill -9 at all kinds of moments of audit_succession: a log is handed over or as it was."""
     path = place / "test.db"
     logs = [f"log{number}" for number in range(8)]
     with opened(path, 1) as db:
@@ -622,8 +666,9 @@ def kills(place):
             process = subprocess.Popen(
                 [sys.executable, __file__, str(path)], stdout=subprocess.PIPE
             )
-            process.stdout.readline()
-            time.sleep(number * 0.002)
+            for _ in range(number % (len(logs) + 1)):
+                process.stdout.readline()
+            time.sleep(number * 0.0005)
             process.send_signal(signal.SIGKILL)
             process.communicate()
         with opened(path, *numbers) as db:
@@ -645,13 +690,15 @@ def kills(place):
 
 
 def work(path):
+    """Hands over log by log, as '*' does, and tells of each that it begins."""
     db = rbt.connect(path)
-    print("begun", flush=True)
-    db.execute("SELECT audit_succession('*')").fetchall()
+    for (log,) in db.execute("SELECT name FROM audit_logs ORDER BY name").fetchall():
+        print(log, flush=True)
+        db.execute("SELECT audit_succession(?)", (log,)).fetchall()
 
 
 def main():
-    rbt.plan(117)
+    rbt.plan(125)
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY):
         for part in (
             runbook,
@@ -659,6 +706,7 @@ def main():
             forgeries,
             generations,
             skipped_generation,
+            directions,
             ring,
             refusals,
             adoption,

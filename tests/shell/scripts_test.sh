@@ -2,7 +2,7 @@
 # The scripts of sql/: schema.sql, archive.sql and rotate.sql, run as people and cron run them.
 . tests/shell/tap.sh
 case $TEST_BUILD in *sanitize) skip_all 'the sqlite3 shell loads no library with sanitizers' ;; esac
-plan 42
+plan 48
 
 umask 077
 bare() { sqlite3 -init /dev/null -batch "$scratch/$database" "$@" 2>&1; }
@@ -116,13 +116,31 @@ is 'rotate.sql has nothing to do under one key' "$out" "5 secrets: 0 rotated, 5 
 nothing to hand over in 1 log: order_audit_log
 finished: nothing in this database needs a key other than $(db 'SELECT key_id()')
 exit 0"
+use_keys "$old_key,$new_key"
+out=$(script rotate.sql)
+ok 'run too early, with old,new, it hands nothing over to the old key' says "$out" \
+    "nothing to hand over in 1 log: order_audit_log"
+ok 'and says that it is the new one that is not needed' says "$out" \
+    "key $(db 'SELECT key_id FROM key_ring WHERE NOT is_primary') is in the ring and not needed"
 use_keys "$new_key,$old_key"
 new_id=$(db 'SELECT key_id()')
+# in a folder that all may write to, as /tmp: someone has put a file in the way, which rm cannot remove
+mkdir "$scratch/bin" "$scratch/tmp"
+printf '#!/bin/sh\nexit 1\n' > "$scratch/bin/rm"
+chmod +x "$scratch/bin/rm"
+out=$(sh -c 'echo ".shell touch \"$1/planted\"" > "$1/tmp/rustybt-rotate-$$"
+    TMPDIR=$1/tmp PATH=$1/bin:$PATH exec sqlite3 -init /dev/null -batch -bail -cmd ".load $2" \
+    "$1/trading.db"' sh "$scratch" "$TEST_EXTENSION" < sql/rotate.sql 2>&1)
+ok 'rotate.sql runs nothing that others have put into the folder of temporary files' \
+    test ! -e "$scratch/planted"
+ok 'says that it could not write there, and what is left to do' says "$(echo $out)" \
+    'File exists 5 secrets: 0 rotated, 0 under key '"$new_id"' already, 5 left'
 out=$(script rotate.sql)
 ok 'it rotates every secret, of every format' says "$out" \
     "5 secrets: 5 rotated, 0 under key $new_id already"
 ok 'the log is handed over, and its seal made anew' says "$out" \
-    "signing key handed over in 2 logs: order_audit_log (size 8), rustybt_events (size 2)"
+    "signing key handed over in 1 log: order_audit_log (size 8); nothing to hand over in 1 log: \
+rustybt_events; sealed under key $new_id now: order_audit_log"
 is 'it succeeds' "$(printf '%s\n' "$out" | tail -n 1)" 'exit 0'
 ok 'a second run finds all done' says "$(script rotate.sql)" \
     "5 secrets: 0 rotated, 5 under key $new_id already"
@@ -141,6 +159,17 @@ ok 'a secret whose key is missing is named' says "$out" \
 is 'and then it does not call itself finished' "$(printf '%s\n' "$out" | tail -n 2)" \
     'Runtime error: CHECK constraint failed: no key in the ring opens the tokens above (19)
 exit 1'
+cp "$scratch/trading.db" "$scratch/foreign.db"
+database=foreign.db
+use_keys "$(keygen)"
+token=$(db "SELECT CAST(fernet_encrypt('{}') AS TEXT)")
+use_keys "$new_key"
+db "UPDATE broker_connections SET additional_credentials = '$token' WHERE id = 1"
+out=$(script rotate.sql)
+ok 'so is where a Fernet token of a missing key stands' says "$out" \
+    'broker_connections.additional_credentials: 1 Fernet token that no key in the ring made'
+is 'which stops it as well' "$(printf '%s\n' "$out" | tail -n 1)" 'exit 1'
+database=trading.db
 use_keys "$(keygen),$new_key"
 db "UPDATE broker_connections SET api_key_encrypted = api_secret_encrypted WHERE id = 1" \
     > "$scratch/out"

@@ -86,6 +86,16 @@ SELECT key_id();
 -- reopen
 SELECT key_id();
 -- error: key_id: keys 1 and 2 of RUSTYBT_ENCRYPTION_KEY have the same id fe6b3e115b099239; remove one of them
+-- test: a comma forgotten between keys, which would lose the second without a word
+-- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=
+-- reopen
+SELECT key_id();
+-- error: key_id: key 1 of RUSTYBT_ENCRYPTION_KEY goes on behind its end; put a comma between keys, and nothing else
+-- test: quotation marks around a key are passed over, as Python does
+-- env: RUSTYBT_ENCRYPTION_KEY="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+-- reopen
+SELECT key_id();
+-- expect: fe6b3e115b099239
 -- test: a signing key that is no seed
 -- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 -- env: RUSTYBT_SIGNING_KEY=AAEC
@@ -114,6 +124,44 @@ SELECT key_id();
 -- run: echo AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= > key; chmod 644 key
 SELECT key_id();
 -- error: key_id: key, the file that RUSTYBT_ENCRYPTION_KEY_FILE names, has mode 0644, expected 0600; chmod 600 it
+-- test: keys in two lines, without a comma
+-- run: printf 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\nICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=\n' > key; chmod 600 key
+SELECT key_id();
+-- error: key_id: key 1 of RUSTYBT_ENCRYPTION_KEY_FILE goes on behind its end; put a comma between keys, and nothing else
+-- test: with one, blanks around it do not make it a dotenv file
+-- run: printf 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= ,\nICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=\n' > key
+SELECT count(*) FROM key_ring;
+-- expect: 2
+-- test: a dotenv file as an editor on Windows leaves it
+-- run: printf '\357\273\277RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\r\n' > key
+-- reopen
+SELECT key_id();
+-- expect: fe6b3e115b099239
+-- test: a key where a file's name belongs is not shown
+-- env: RUSTYBT_ENCRYPTION_KEY_FILE=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+-- reopen
+SELECT key_id();
+-- error: key_id: RUSTYBT_ENCRYPTION_KEY_FILE must name a file, but there is none of that name; it looks like a key and is not shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or RUSTYBT_SIGNING_KEY
+SELECT config_get('LOG_LEVEL');
+-- error: config_get: RUSTYBT_ENCRYPTION_KEY_FILE must name a file, but there is none of that name; it looks like a key and is not shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or RUSTYBT_SIGNING_KEY
+-- test: a file that has such a name is read
+-- run: cp key AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+SELECT key_id();
+-- expect: fe6b3e115b099239
+-- test: a path is shown, however long
+-- env: RUSTYBT_ENCRYPTION_KEY_FILE=/nowhere/the_encryption_keys_of_our_trading_platform
+-- reopen
+SELECT key_id();
+-- error: key_id: cannot open '/nowhere/the_encryption_keys_of_our_trading_platform': No such file or directory
+-- test: a key where a command belongs is not shown either
+-- env: RUSTYBT_ENCRYPTION_KEY_FILE
+-- env: RUSTYBT_ENCRYPTION_KEY_COMMAND=/+ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+-- reopen
+SELECT key_id();
+-- error: key_id: cannot run the command of RUSTYBT_ENCRYPTION_KEY_COMMAND: No such file or directory; it looks like a key and is not shown; a key itself goes into RUSTYBT_ENCRYPTION_KEY or RUSTYBT_SIGNING_KEY
+-- env: RUSTYBT_ENCRYPTION_KEY_COMMAND
+-- env: RUSTYBT_ENCRYPTION_KEY_FILE=key
+-- reopen
 -- test: an empty file
 -- run: : > key; chmod 600 key
 SELECT key_id();

@@ -220,6 +220,7 @@ static void test_statements(sqlite3 *db) {
         "SELECT subject_encrypt('customer/1', ?1)",
         "SELECT subject_decrypt(s, 'a/b') FROM s",
         "SELECT key_reload()", /* finds a new key in front */
+        "SELECT subject_rotate()",
         "SELECT key_rotate(e) FROM k",
         "SELECT key_rotate(f) FROM k",
         "CREATE VIRTUAL TABLE log USING audit_log(a TEXT)",
@@ -399,7 +400,7 @@ int main(int count, char **arguments) {
         setenv("LD_BIND_NOW", "1", 1);
         execv(arguments[0], arguments);
     }
-    plan(15 + 2 + 21 + 2 + 6);
+    plan(15 + 2 + 22 + 2 + 6);
     setvbuf(stdout, NULL, _IONBF, 0);
     if (!rbt_crypto_init() || mkdtemp(folder) == NULL) return 1;
     snprintf(key_path, sizeof key_path, "%s/keys", folder);

@@ -67,7 +67,7 @@ int main(void) {
           "SELECT count(wrapped) FROM rustybt_subject_keys", 1, 1, "encrypting");
     sweep("SELECT 1", "SELECT subject_decrypt(token, 'c') FROM t", 1,
           "SELECT count(*) FROM t WHERE subject_decrypt(token, 'c') = 'x'", 1, 1, "decrypting");
-    sweep("SELECT 1", "UPDATE rustybt_subject_keys SET wrapped = key_rotate(wrapped, sid)", 1,
+    sweep("SELECT 1", "SELECT subject_rotate()", 1,
           "SELECT count(*) FROM t WHERE subject_decrypt(token, 'c') = 'x'", 1, 1, "rotating");
     sweep("DROP TABLE IF EXISTS u; CREATE TABLE u(token)",
           "INSERT INTO u SELECT subject_encrypt(hex(randomblob(8)), 'new')", 3,

@@ -92,6 +92,7 @@ static void test_credentials(void) {
         "SELECT * FROM key_ring",
         "SELECT * FROM key_usage",
         "SELECT key_reload()",
+        "SELECT subject_rotate()",
     };
     is_int(run_all(statements, sizeof statements / sizeof statements[0], SQLITE_DONE), 0,
            "credentials are made, read and rotated");
