@@ -160,6 +160,11 @@ int rbt_log_meta_bytes(rbt_log *log, const char *key, rbt_buffer *out, bool *fou
 int rbt_log_meta_set_bytes(rbt_log *log, const char *key, const void *bytes, size_t length,
                            bool text, rbt_error *error);
 
+/* "entry" or "entries", after a count. */
+static inline const char *rbt_entries(int64_t count) {
+    return count == 1 ? "entry" : "entries";
+}
+
 /* Opens the gate for ids above the last entry, or the prune gate for rows up to `up_to`. */
 int rbt_log_open_gate(rbt_log *log, rbt_error *error);
 int rbt_log_set_prune_gate(rbt_log *log, int64_t up_to, rbt_error *error);

@@ -365,11 +365,10 @@ static void report_verified(rbt_verification *v, int64_t segments, int64_t check
     rbt_buffer text = {0};
     rbt_frontier_root(&root, &log->frontier);
     rbt_hex_encode(hex, root.bytes, 32);
-    rbt_buffer_printf(&text, "%s: %llu entries", log->name,
-                      (unsigned long long)log->frontier.size - 1);
+    int64_t entries = (int64_t)log->frontier.size - 1;
+    rbt_buffer_printf(&text, "%s: %lld %s", log->name, (long long)entries, rbt_entries(entries));
     if (log->pruned_to)
-        rbt_buffer_printf(&text, " (%lld hot, %lld cold)",
-                          (long long)log->frontier.size - 1 - (long long)log->pruned_to,
+        rbt_buffer_printf(&text, " (%lld hot, %lld cold)", (long long)(entries - log->pruned_to),
                           (long long)log->pruned_to);
     if (segments)
         rbt_buffer_printf(&text, ", %lld signed segment%s", (long long)segments,
