@@ -46,7 +46,7 @@ static void first_problem(void *context, const char *level, const char *kind, in
 static int check_signed(const run *r, uint64_t from, bool with_previous, rbt_error *error) {
     int64_t count;
     rbt_error problem = {0};
-    rbt_verification v = {r->log, who, first_problem, &problem, 0};
+    rbt_verification v = {.log = r->log, .who = who, .sink = first_problem, .context = &problem};
     if (rbt_log_check_stored_checkpoints(&v, NULL, from, &count, error) == SQLITE_OK &&
         problem.code == SQLITE_OK && with_previous && r->previous)
         rbt_log_check_checkpoint(&v, r->previous, "the previous checkpoint", NULL, false, NULL,

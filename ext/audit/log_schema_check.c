@@ -122,7 +122,7 @@ int rbt_log_check_schema(rbt_verification *v, rbt_error *error) {
         check_foreign(v, &storage, "temp", error);
     if (error->code == SQLITE_OK) check_gate(v, error);
     /* A changed table definition would make integrity_check speak of the definition, not of damage. */
-    if (error->code == SQLITE_OK && v->problems == before) check_integrity(v, error);
+    if (error->code == SQLITE_OK && v->problems == before && !v->quick) check_integrity(v, error);
     rbt_storage_free(&storage);
     return error->code;
 }
