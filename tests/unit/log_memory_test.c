@@ -112,6 +112,7 @@ static void test_reads(void) {
            "audit_verify as a table");
     report(sweep(NULL, "SELECT audit_verify('*')", false, 11, INTACT),
            "audit_verify as a function");
+    report(sweep(NULL, "PRAGMA integrity_check(log)", false, 7, INTACT), "integrity_check");
 }
 
 static void test_damaged(void) {
@@ -173,7 +174,7 @@ static void test_archive(void) {
 }
 
 int main(void) {
-    plan(23);
+    plan(24);
     failing_memory_install();
     sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* small allocations shall fail, too */
     sqlite3_initialize();
