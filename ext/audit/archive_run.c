@@ -25,18 +25,6 @@
 
 static const char who[] = "audit_archive";
 
-int rbt_require_no_transaction(rbt_log *log, const char *function, rbt_error *error) {
-    if (!sqlite3_get_autocommit(log->db))
-        return rbt_fail(error, SQLITE_ERROR,
-                        "%s: it makes its own transactions; COMMIT or ROLLBACK first", function);
-    if (sqlite3_txn_state(log->db, log->schema) != SQLITE_TXN_NONE)
-        return rbt_fail(error, SQLITE_ERROR,
-                        "%s: a statement of this connection is reading the database; call it "
-                        "without FROM: SELECT %s('%s')",
-                        function, function, log->name);
-    return SQLITE_OK;
-}
-
 /* Entries recorded before cutoff: recorded_at never falls, so the last one is found by halving. */
 static int last_before(rbt_log *log, int64_t first, int64_t last, int64_t cutoff, int64_t *found,
                        rbt_error *error) {
@@ -74,6 +62,8 @@ typedef struct job {
     const char *directory; /* as recorded */
     char *path;            /* as opened */
     char *file;
+    int64_t
+        up_to; /* the last entry when the run began: what is appended meanwhile is the next run's */
     int64_t first_id, last_id;
     bool resumed; /* an earlier run planned it */
     uint8_t previous_manifest[32];
@@ -86,15 +76,6 @@ typedef struct job {
     rbt_buffer lines;      /* a batch of lines, each behind its length as u32 LE */
     size_t next_line;      /* offset in lines */
 } job;
-
-/* Ends a transaction of ours. What it has read no longer counts: others may append from here on. */
-static int end(rbt_log *log, rbt_error *error) {
-    if (error->code == SQLITE_OK) rbt_execute(log->db, error, who, "COMMIT");
-    if (error->code != SQLITE_OK && !sqlite3_get_autocommit(log->db))
-        sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
-    rbt_log_forget(log, true);
-    return error->code;
-}
 
 /* The planned segment of a run that was killed, or the manifest that a new one must name. Within the
 ** transaction that plans. */
@@ -127,13 +108,13 @@ static int plan_segment(job *j, int64_t cutoff, const rbt_signing_key *signing, 
     rbt_log *log = j->log;
     int64_t archived_to = 0;
     bool found = false;
-    rbt_execute(log->db, error, who, "BEGIN IMMEDIATE");
-    if (error->code != SQLITE_OK) return error->code;
-    rbt_log_forget(log, true);
+    rbt_transaction own = {0};
+    if (rbt_log_transaction_begin(log, &own, who, error) != SQLITE_OK) return error->code;
     if (rbt_log_load(log, error) == SQLITE_OK &&
         rbt_log_meta_i64(log, "archived_to", &archived_to, &found, error) == SQLITE_OK)
         read_records(j, error);
     int64_t last = (int64_t)log->frontier.size - 1;
+    if (j->up_to < 0) j->up_to = last;
     int64_t next = archived_to == 0 && !j->has_previous ? 0 : archived_to + 1;
     if (j->resumed && j->first_id != next)
         rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the plan of a segment is damaged", log->name);
@@ -141,7 +122,7 @@ static int plan_segment(job *j, int64_t cutoff, const rbt_signing_key *signing, 
         j->first_id = next;
         if (archived_to < log->pruned_to || archived_to > last)
             rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: archived_to is damaged", log->name);
-        last_before(log, archived_to + 1, last, cutoff, &j->last_id, error);
+        last_before(log, archived_to + 1, j->up_to, cutoff, &j->last_id, error);
         if (j->last_id <= archived_to) j->last_id = j->first_id - 1; /* not the genesis alone */
         if (j->last_id - j->first_id >= RBT_SEGMENT_MAX_LINES)
             j->last_id = j->first_id + RBT_SEGMENT_MAX_LINES - 1;
@@ -174,7 +155,7 @@ static int plan_segment(job *j, int64_t cutoff, const rbt_signing_key *signing, 
             log->schema, log->name, (long long)j->first_id, (long long)j->last_id, j->directory,
             j->file);
     }
-    return end(log, error);
+    return rbt_log_transaction_end(log, &own, who, error);
 }
 
 static void add_line(job *j, const void *line, size_t length) {
@@ -308,9 +289,8 @@ static int record_segment(job *j, const rbt_signing_key *signing,
                           const rbt_segment_summary *summary, rbt_error *error) {
     rbt_log *log = j->log;
     rbt_buffer detail = {0};
-    rbt_execute(log->db, error, who, "BEGIN IMMEDIATE");
-    if (error->code != SQLITE_OK) return error->code;
-    rbt_log_forget(log, true);
+    rbt_transaction own = {0};
+    if (rbt_log_transaction_begin(log, &own, who, error) != SQLITE_OK) return error->code;
     sqlite3_stmt *update = rbt_prepare(
         log->db, error, who,
         "UPDATE \"%w\".\"%w_segments\" SET rows = ?1, raw_bytes = ?2, file_bytes = ?3, root = ?4, "
@@ -344,7 +324,7 @@ static int record_segment(job *j, const rbt_signing_key *signing,
                        error);
     }
     rbt_buffer_free(&detail);
-    return end(log, error);
+    return rbt_log_transaction_end(log, &own, who, error);
 }
 
 static int lock_directory(rbt_log *log, const char *directory, rbt_error *error) {
@@ -374,22 +354,26 @@ static void report_nothing(rbt_log *log, int64_t archived_to, int64_t cutoff, rb
     char time[RBT_TIME_TEXT_SIZE];
     int64_t waiting = (int64_t)log->frontier.size - 1 - archived_to;
     if (cutoff == INT64_MAX) {
-        rbt_buffer_printf(report, "%s: nothing to archive: all %lld entries are in segments",
-                          log->name, (long long)log->frontier.size - 1);
+        if (log->frontier.size == 2)
+            rbt_buffer_printf(report, "%s: nothing to archive: the one entry is in a segment",
+                              log->name);
+        else
+            rbt_buffer_printf(report, "%s: nothing to archive: all %llu entries are in segments",
+                              log->name, (unsigned long long)log->frontier.size - 1);
         return;
     }
     rbt_time_to_text(time, cutoff);
     rbt_buffer_printf(report,
-                      "%s: nothing to archive: none of %lld entries outside segments is recorded "
-                      "before %s",
-                      log->name, (long long)waiting, time);
+                      "%s: nothing to archive: none of %lld %s outside segments is recorded before "
+                      "%s",
+                      log->name, (long long)waiting, rbt_entries(waiting), time);
 }
 
 static void report_done(rbt_log *log, int64_t segments, int64_t rows, int64_t raw, int64_t bytes,
                         const char *last_file, rbt_buffer *report) {
-    rbt_buffer_printf(report, "%s: archived %lld entries in %lld segment%s, %lld bytes as %lld",
-                      log->name, (long long)rows, (long long)segments, segments == 1 ? "" : "s",
-                      (long long)raw, (long long)bytes);
+    rbt_buffer_printf(report, "%s: archived %lld %s in %lld segment%s, %lld bytes as %lld",
+                      log->name, (long long)rows, rbt_entries(rows), (long long)segments,
+                      segments == 1 ? "" : "s", (long long)raw, (long long)bytes);
     if (bytes > 0) rbt_buffer_printf(report, " (%.1f to 1)", (double)raw / (double)bytes);
     rbt_buffer_printf(report, ": %s", last_file);
 }
@@ -398,6 +382,7 @@ static int archive_all(job *j, int64_t cutoff, const rbt_signing_key *signing, r
                        rbt_error *error) {
     rbt_log *log = j->log;
     int64_t segments = 0, rows = 0, raw = 0, bytes = 0;
+    j->up_to = -1;
     for (;;) {
         rbt_segment_summary summary = {0};
         j->resumed = j->has_previous = false;

@@ -171,7 +171,7 @@ static const rbt_list_spec segments_spec = {
 RBT_LIST_TABLE(segments_module, segments_spec);
 
 const rbt_table rbt_audit_tables[] = {
-    {"audit_log", &rbt_audit_log_module,
+    {"audit_log", &rbt_audit_log_module.base,
      "CREATE VIRTUAL TABLE name USING audit_log(column TYPE, …)", "encryption",
      "an append-only, tamper-evident log",
      "CREATE VIRTUAL TABLE access_log USING audit_log(who TEXT NOT NULL, what JSON NOT NULL)"},

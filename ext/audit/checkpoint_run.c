@@ -46,7 +46,7 @@ static void first_problem(void *context, const char *level, const char *kind, in
 static int check_signed(const run *r, uint64_t from, bool with_previous, rbt_error *error) {
     int64_t count;
     rbt_error problem = {0};
-    rbt_verification v = {r->log, who, first_problem, &problem, 0};
+    rbt_verification v = {.log = r->log, .who = who, .sink = first_problem, .context = &problem};
     if (rbt_log_check_stored_checkpoints(&v, NULL, from, &count, error) == SQLITE_OK &&
         problem.code == SQLITE_OK && with_previous && r->previous)
         rbt_log_check_checkpoint(&v, r->previous, "the previous checkpoint", NULL, false, NULL,
@@ -170,9 +170,8 @@ static int make(const run *r, rbt_buffer *note, rbt_error *error) {
     rbt_log *log = r->log;
     uint64_t newest = 0;
     bool found = false;
-    rbt_execute(log->db, error, who, "BEGIN IMMEDIATE");
-    if (error->code != SQLITE_OK) return error->code;
-    rbt_log_forget(log, true);
+    rbt_transaction own = {0};
+    if (rbt_log_transaction_begin(log, &own, who, error) != SQLITE_OK) return error->code;
     if (rbt_log_load(log, error) == SQLITE_OK && check_since(r, error) == SQLITE_OK &&
         take_cosignatures(r, error) == SQLITE_OK &&
         rbt_checkpoint_newest(log, note, &newest, &found, error) == SQLITE_OK &&
@@ -183,11 +182,7 @@ static int make(const run *r, rbt_buffer *note, rbt_error *error) {
             rbt_checkpoint_put(log, log->frontier.size, (const char *)note->data, note->length,
                                error);
     }
-    if (error->code == SQLITE_OK) rbt_execute(log->db, error, who, "COMMIT");
-    if (error->code != SQLITE_OK && !sqlite3_get_autocommit(log->db))
-        sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
-    rbt_log_forget(log, true);
-    return error->code;
+    return rbt_log_transaction_end(log, &own, who, error);
 }
 
 /* The schema's synchronous setting: 0 OFF, 1 NORMAL, 2 FULL, 3 EXTRA. */

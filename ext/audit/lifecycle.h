@@ -6,6 +6,7 @@
 #ifndef RBT_AUDIT_LIFECYCLE_H
 #define RBT_AUDIT_LIFECYCLE_H
 
+#include "../base/transaction.h"
 #include "log_state.h"
 #include "succession.h"
 
@@ -39,5 +40,12 @@ int rbt_succession_prepare(rbt_log *log, rbt_error *error);
 /* Fails when the connection is inside a transaction, or a statement is reading the log's schema: the
 ** inner write would end in BUSY_SNAPSHOT, which no retry cures. */
 int rbt_require_no_transaction(rbt_log *log, const char *who, rbt_error *error);
+
+/* base/transaction.h around the log's tables: what the state remembers from before, or has read within,
+** no longer counts. After a failed beginning nothing is open and the end need not be called. */
+int rbt_log_transaction_begin(rbt_log *log, rbt_transaction *transaction, const char *who,
+                              rbt_error *error);
+int rbt_log_transaction_end(rbt_log *log, rbt_transaction *transaction, const char *who,
+                            rbt_error *error);
 
 #endif

@@ -25,8 +25,10 @@ static int check_against_log(rbt_verification *v, const rbt_checkpoint *checkpoi
                         unknown.message ? unknown.message : "out of memory");
     } else if (!extended) {
         rbt_log_problem(v, "forked", -1,
-                        "the log's first %llu leaves are not those of %s: it was re-written",
-                        (unsigned long long)checkpoint->size, what);
+                        "the log's first %llu leaves are not those of %s, whose root is %s: it was "
+                        "re-written",
+                        (unsigned long long)checkpoint->size, what,
+                        rbt_hash_to_text(&checkpoint->root).hex);
     }
     rbt_error_clear(&unknown);
     return error->code;

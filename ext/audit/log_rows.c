@@ -31,6 +31,10 @@ sqlite3_stmt *rbt_log_rows(rbt_log *log, int64_t first, int64_t last, rbt_error 
 }
 
 int rbt_log_row_leaf(rbt_log *log, sqlite3_stmt *row, bool *fits, rbt_error *error) {
+    return rbt_log_row_leaf_as(log, row, sqlite3_column_int64(row, 0), fits, error);
+}
+
+int rbt_log_row_leaf_as(rbt_log *log, sqlite3_stmt *row, int64_t id, bool *fits, rbt_error *error) {
     const rbt_leaf_shape *shape = &log->declaration->shape;
     const uint8_t *salt = NULL;
     rbt_error refused = {0};
@@ -42,9 +46,8 @@ int rbt_log_row_leaf(rbt_log *log, sqlite3_stmt *row, bool *fits, rbt_error *err
         salt = sqlite3_column_blob(row, (int)shape->count + 2);
         *fits = salt && sqlite3_column_bytes(row, (int)shape->count + 2) == RBT_SALT_SIZE;
     }
-    if (*fits &&
-        rbt_leaf_write(&log->leaf, shape, log->name, sqlite3_column_int64(row, 0),
-                       sqlite3_column_int64(row, 1), salt, log->values, &refused) != SQLITE_OK) {
+    if (*fits && rbt_leaf_write(&log->leaf, shape, log->name, id, sqlite3_column_int64(row, 1),
+                                salt, log->values, &refused) != SQLITE_OK) {
         *fits = false;
         if (refused.code == SQLITE_NOMEM) rbt_fail_nomem(error);
         rbt_error_clear(&refused);

@@ -12,6 +12,9 @@ sqlite3_stmt *rbt_log_rows(rbt_log *log, int64_t first, int64_t last, rbt_error 
 ** that an append could have written: a wrong type, invalid text, too long. */
 int rbt_log_row_leaf(rbt_log *log, sqlite3_stmt *row, bool *fits, rbt_error *error);
 
+/* The same, as if the row's id were this one. */
+int rbt_log_row_leaf_as(rbt_log *log, sqlite3_stmt *row, int64_t id, bool *fits, rbt_error *error);
+
 /* Entry `id` as a leaf, appended to out: the genesis for 0, a stored row, or a line of a segment. *found
 ** is false when the log has no such entry. The caller holds the snapshot. */
 int rbt_log_leaf(rbt_log *log, int64_t id, rbt_buffer *out, bool *found, rbt_error *error);

@@ -7,6 +7,8 @@
 #include "../base/sql_util.h"
 #include "storage.h"
 
+#include <stdlib.h>
+
 static int check_object(rbt_verification *v, sqlite3_stmt *lookup, const rbt_storage_object *object,
                         rbt_error *error) {
     rbt_log *log = v->log;
@@ -16,8 +18,8 @@ static int check_object(rbt_verification *v, sqlite3_stmt *lookup, const rbt_sto
     if (code == SQLITE_ROW) {
         const char *sql = (const char *)sqlite3_column_text(lookup, 0);
         if (!sql || strcmp(sql, object->sql) != 0)
-            rbt_log_problem(v, "schema", -1, "%s %s was changed; it should read: %s", object->type,
-                            object->name, object->sql);
+            rbt_log_problem(v, "schema", -1, "%s %s was changed; it should read: %s; it reads: %s",
+                            object->type, object->name, object->sql, sql ? sql : "NULL");
     } else if (code == SQLITE_DONE) {
         rbt_log_problem(v, "schema", -1, "%s %s is missing; it should read: %s", object->type,
                         object->name, object->sql);
@@ -74,10 +76,12 @@ static int check_gate(rbt_verification *v, rbt_error *error) {
     rbt_log *log = v->log;
     rbt_error missing = {0};
     if (log->touched) return SQLITE_OK;
-    sqlite3_stmt *gate = rbt_prepare(log->db, &missing, log->name,
-                                     "SELECT count(*), sum(id = 1 AND size = 9223372036854775807), "
-                                     "sum(id = 2 AND size = -1) FROM \"%w\".\"%w_gate\"",
-                                     log->schema, log->name);
+    sqlite3_stmt *gate =
+        rbt_prepare(log->db, &missing, log->name,
+                    "SELECT count(*), sum(id = 1 AND size = 9223372036854775807), "
+                    "sum(id = 2 AND size = -1), "
+                    "group_concat(id || ': ' || size, ', ') FROM \"%w\".\"%w_gate\"",
+                    log->schema, log->name);
     if (!gate) { /* a missing table is reported with the schema */
         if (missing.code == SQLITE_NOMEM) rbt_fail_nomem(error);
         rbt_error_clear(&missing);
@@ -86,9 +90,23 @@ static int check_gate(rbt_verification *v, rbt_error *error) {
     if (sqlite3_step(gate) == SQLITE_ROW &&
         (sqlite3_column_int64(gate, 0) != 2 || sqlite3_column_int64(gate, 1) != 1 ||
          sqlite3_column_int64(gate, 2) != 1))
-        rbt_log_problem(v, "gate", -1, "the gate of the log stands open or was changed");
+        rbt_log_problem(v, "gate", -1,
+                        "the gate of the log stands open or was changed; it should be 1: "
+                        "9223372036854775807, 2: -1; it is %s",
+                        sqlite3_column_text(gate, 3) ? (const char *)sqlite3_column_text(gate, 3)
+                                                     : "empty");
     if (sqlite3_finalize(gate) != SQLITE_OK) rbt_fail_db(error, log->db, log->name);
     return error->code;
+}
+
+/* SQLite tells a lack of memory that it met underway as if it were damage: "… error code=7". */
+static bool tells_of_memory(const char *line) {
+    static const char words[] = "error code=";
+    for (const char *at = line; (at = strstr(at, words)) != NULL; at += sizeof words - 1) {
+        long code = strtol(at + sizeof words - 1, NULL, 10);
+        if (code == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM) return true;
+    }
+    return false;
 }
 
 static int check_integrity(rbt_verification *v, rbt_error *error) {
@@ -99,7 +117,10 @@ static int check_integrity(rbt_verification *v, rbt_error *error) {
     if (!check) return error->code;
     while (sqlite3_step(check) == SQLITE_ROW) {
         const char *line = (const char *)sqlite3_column_text(check, 0);
-        if (line && strcmp(line, "ok") != 0) rbt_log_problem(v, "index", -1, "%s", line);
+        if (line && tells_of_memory(line))
+            rbt_fail_nomem(error);
+        else if (line && strcmp(line, "ok") != 0)
+            rbt_log_problem(v, "index", -1, "%s", line);
     }
     if (sqlite3_finalize(check) != SQLITE_OK) rbt_fail_db(error, log->db, log->name);
     return error->code;
@@ -122,7 +143,7 @@ int rbt_log_check_schema(rbt_verification *v, rbt_error *error) {
         check_foreign(v, &storage, "temp", error);
     if (error->code == SQLITE_OK) check_gate(v, error);
     /* A changed table definition would make integrity_check speak of the definition, not of damage. */
-    if (error->code == SQLITE_OK && v->problems == before) check_integrity(v, error);
+    if (error->code == SQLITE_OK && v->problems == before && !v->quick) check_integrity(v, error);
     rbt_storage_free(&storage);
     return error->code;
 }

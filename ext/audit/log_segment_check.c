@@ -99,18 +99,27 @@ static int check_file(rbt_verification *v, const recorded *record, const rbt_ver
                                 (long long)summary.last_recorded_at);
             if (memcmp(summary.manifest_sha256, record->manifest, 32) != 0)
                 rbt_log_problem(v, "segment", record->first_id,
-                                "%s: its manifest is not the one that was recorded", text);
+                                "%s: its manifest is not the one that was recorded: its SHA-256 is "
+                                "%s, recorded is %s",
+                                text,
+                                rbt_hash_to_text((const rbt_hash *)summary.manifest_sha256).hex,
+                                rbt_hash_to_text(record->manifest).hex);
             if (memcmp(summary.root_after.bytes, record->root, 32) != 0 ||
                 summary.first_id != record->first_id || summary.last_id != record->last_id)
-                rbt_log_problem(
-                    v, "segment", record->first_id,
-                    "%s: it holds entries %lld to %lld, not the recorded %lld to %lld, or "
-                    "another root",
-                    text, (long long)summary.first_id, (long long)summary.last_id,
-                    (long long)record->first_id, (long long)record->last_id);
+                rbt_log_problem(v, "segment", record->first_id,
+                                "%s: it holds entries %lld to %lld with root %s, recorded are %lld "
+                                "to %lld with "
+                                "root %s",
+                                text, (long long)summary.first_id, (long long)summary.last_id,
+                                rbt_hash_to_text(&summary.root_after).hex,
+                                (long long)record->first_id, (long long)record->last_id,
+                                rbt_hash_to_text(record->root).hex);
             if (root_before && !rbt_hash_equal(&summary.root_before, root_before))
                 rbt_log_problem(v, "segment", record->first_id,
-                                "%s: it does not continue the segment before it", text);
+                                "%s: it does not continue the segment before it: it begins at root "
+                                "%s, that one ends at %s",
+                                text, rbt_hash_to_text(&summary.root_before).hex,
+                                rbt_hash_to_text(root_before).hex);
         }
         rbt_error_clear(&trouble);
     }
@@ -126,8 +135,9 @@ static int check_last_root(rbt_verification *v, int64_t last, const rbt_hash *ro
     if (rbt_tree_root(&own, (uint64_t)last + 1, rbt_log_node, v->log, &unknown) == SQLITE_OK) {
         if (!rbt_hash_equal(&own, root))
             rbt_log_problem(v, "segment", last,
-                            "the segments up to entry %lld have another root than the log's tree",
-                            (long long)last);
+                            "the segments up to entry %lld have the root %s, the log's tree has %s",
+                            (long long)last, rbt_hash_to_text(root).hex,
+                            rbt_hash_to_text(&own).hex);
     } else if (unknown.code == SQLITE_NOMEM) {
         rbt_fail_nomem(error);
     } else {

@@ -49,9 +49,10 @@ static int check_root(check *c, size_t i, rbt_error *error) {
                         size, number, unknown.message ? unknown.message : "the tree is damaged");
     else if (!rbt_hash_equal(&root, &note->root))
         rbt_log_problem(c->v, kind, -1,
-                        "the log's first %llu leaves are not those of succession %llu: it was "
-                        "re-written",
-                        size, number);
+                        "the log's first %llu leaves have the root %s, succession %llu says %s: it "
+                        "was re-written",
+                        size, rbt_hash_to_text(&root).hex, number,
+                        rbt_hash_to_text(&note->root).hex);
     rbt_error_clear(&unknown);
     return error->code;
 }

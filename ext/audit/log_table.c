@@ -165,25 +165,34 @@ static int log_rollback_to(sqlite3_vtab *table, int number) {
     return SQLITE_OK;
 }
 
-const sqlite3_module rbt_audit_log_module = {.iVersion = 2,
-                                             .xCreate = log_create,
-                                             .xConnect = log_connect,
-                                             .xBestIndex = log_best_index,
-                                             .xDisconnect = log_disconnect,
-                                             .xDestroy = log_destroy,
-                                             .xOpen = rbt_log_cursor_open,
-                                             .xClose = rbt_log_cursor_close,
-                                             .xFilter = rbt_log_cursor_filter,
-                                             .xNext = rbt_log_cursor_next,
-                                             .xEof = rbt_log_cursor_eof,
-                                             .xColumn = rbt_log_cursor_column,
-                                             .xRowid = rbt_log_cursor_rowid,
-                                             .xUpdate = log_update,
-                                             .xBegin = log_begin,
-                                             .xSync = log_sync,
-                                             .xCommit = log_end,
-                                             .xRollback = log_end,
-                                             .xRename = log_rename,
-                                             .xSavepoint = log_savepoint,
-                                             .xRelease = log_release_savepoint,
-                                             .xRollbackTo = log_rollback_to};
+/* An older SQLite reads of it what it knows. */
+const rbt_module_v4 rbt_audit_log_module = {
+    .base = {.iVersion = 4,
+             .xCreate = log_create,
+             .xConnect = log_connect,
+             .xBestIndex = log_best_index,
+             .xDisconnect = log_disconnect,
+             .xDestroy = log_destroy,
+             .xOpen = rbt_log_cursor_open,
+             .xClose = rbt_log_cursor_close,
+             .xFilter = rbt_log_cursor_filter,
+             .xNext = rbt_log_cursor_next,
+             .xEof = rbt_log_cursor_eof,
+             .xColumn = rbt_log_cursor_column,
+             .xRowid = rbt_log_cursor_rowid,
+             .xUpdate = log_update,
+             .xBegin = log_begin,
+             .xSync = log_sync,
+             .xCommit = log_end,
+             .xRollback = log_end,
+             .xRename = log_rename,
+             .xSavepoint = log_savepoint,
+             .xRelease = log_release_savepoint,
+             .xRollbackTo = log_rollback_to,
+#if SQLITE_VERSION_NUMBER >= 3044000
+             .xIntegrity = rbt_log_integrity},
+#else
+},
+.xIntegrity = rbt_log_integrity,
+#endif
+};

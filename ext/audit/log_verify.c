@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT
 ** See log_verify.h. May call base, crypto and audit.
-**
-** Two roots are computed over the hot rows: one of the rows as they are, one of the leaf hashes that the
-** tree stored when they were appended. They part at the first difference; which of them fits the
-** head then tells whether a row was changed or the tree was.
 */
 #include "log_verify.h"
 
@@ -34,160 +30,7 @@ void rbt_log_problem(rbt_verification *v, const char *kind, int64_t id, const ch
     rbt_free(detail);
 }
 
-/* The walk over hot rows. */
-typedef struct walk {
-    rbt_verification *v;
-    rbt_frontier rows;   /* with the rows' own hashes */
-    rbt_frontier stored; /* with the hashes that the tree holds */
-    bool parted;         /* the two differ; until then only `rows` is kept */
-    int64_t *differing;  /* ids whose row and stored hash differ */
-    size_t differing_count, differing_capacity;
-    rbt_hash tile[RBT_TILE_HASHES]; /* stored leaf hashes from tile_first on */
-    uint64_t tile_first;
-    size_t tile_found;
-    int64_t timed, last_recorded_at; /* id and time of the last entry whose time is known */
-    bool gaps; /* rows or stored hashes are missing: roots cannot be expected to fit */
-} walk;
-
-/* The stored leaf hash of an id; NULL when the tree lacks it. */
-static const rbt_hash *stored_hash(walk *w, int64_t id, rbt_error *error) {
-    uint64_t index = (uint64_t)id, first = index & ~(uint64_t)(RBT_TILE_HASHES - 1);
-    if (w->tile_found == 0 || first != w->tile_first) {
-        uint64_t size = w->v->log->frontier.size;
-        size_t count = size - first < RBT_TILE_HASHES ? (size_t)(size - first) : RBT_TILE_HASHES;
-        if (rbt_log_leaf_hashes(w->v->log, first, count, w->tile, &w->tile_found, error) !=
-            SQLITE_OK)
-            return NULL;
-        w->tile_first = first;
-    }
-    return index - first < w->tile_found ? &w->tile[index - first] : NULL;
-}
-
-static int note_difference(walk *w, int64_t id, rbt_error *error) {
-    if (w->differing_count == w->differing_capacity) {
-        size_t capacity = w->differing_capacity ? 2 * w->differing_capacity : 16;
-        int64_t *ids = rbt_realloc(w->differing, capacity * sizeof *ids);
-        if (!ids) return rbt_fail_nomem(error);
-        w->differing = ids;
-        w->differing_capacity = capacity;
-    }
-    w->differing[w->differing_count++] = id;
-    return SQLITE_OK;
-}
-
-static int add_entry(walk *w, int64_t id, const rbt_hash *row, rbt_error *error) {
-    const rbt_hash *stored = stored_hash(w, id, error);
-    if (error->code != SQLITE_OK) return error->code;
-    if (!stored) {
-        rbt_log_problem(w->v, "tree", id, "the tree lacks the hash of entry %lld", (long long)id);
-        w->gaps = true;
-    }
-    if (stored && row && !rbt_hash_equal(stored, row)) {
-        if (note_difference(w, id, error) != SQLITE_OK) return error->code;
-        if (!w->parted) {
-            w->stored = w->rows;
-            w->parted = true;
-        }
-    }
-    const rbt_hash *own = row ? row : stored;
-    if (own) rbt_frontier_append(&w->rows, own);
-    if (w->parted && (stored || row)) rbt_frontier_append(&w->stored, stored ? stored : row);
-    return SQLITE_OK;
-}
-
-/* Entries first … last have no row. */
-static int add_missing(walk *w, int64_t first, int64_t last, rbt_error *error) {
-    if (first == last)
-        rbt_log_problem(w->v, "missing", first, "entry %lld is missing", (long long)first);
-    else
-        rbt_log_problem(w->v, "missing", first, "entries %lld to %lld are missing",
-                        (long long)first, (long long)last);
-    /* A forged head may claim any number of entries: without stored hashes there is no going on. */
-    for (int64_t id = first; id <= last && error->code == SQLITE_OK; id++) {
-        if (!stored_hash(w, id, error)) {
-            w->gaps = true;
-            break;
-        }
-        add_entry(w, id, NULL, error);
-    }
-    return error->code;
-}
-
-static int walk_row(walk *w, sqlite3_stmt *row, int64_t id, rbt_error *error) {
-    rbt_log *log = w->v->log;
-    rbt_hash hash = {{0}};
-    bool fits = false;
-    if (rbt_log_row_leaf(log, row, &fits, error) != SQLITE_OK) return error->code;
-    /* What no append could have written gets a hash that fits nothing. */
-    if (fits) rbt_leaf_hash(&hash, log->leaf.data, log->leaf.length);
-    int64_t recorded_at = sqlite3_column_int64(row, 1);
-    if (fits && recorded_at < w->last_recorded_at)
-        rbt_log_problem(w->v, "clock", id,
-                        "entry %lld is recorded before the entry that precedes it", (long long)id);
-    if (fits) {
-        w->timed = id;
-        w->last_recorded_at = recorded_at;
-    }
-    return add_entry(w, id, &hash, error);
-}
-
-static int walk_rows(walk *w, rbt_error *error) {
-    rbt_log *log = w->v->log;
-    int64_t next = log->pruned_to + 1, last = (int64_t)log->frontier.size - 1;
-    sqlite3_stmt *rows = rbt_log_rows(log, INT64_MIN, INT64_MAX, error);
-    if (!rows) return error->code;
-    while (error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
-        int64_t id = sqlite3_column_int64(rows, 0);
-        if (id <= log->pruned_to || id > last) {
-            rbt_log_problem(
-                w->v, "inserted", id,
-                "row %lld was not written by the log, which holds entries %lld to %lld here",
-                (long long)id, (long long)log->pruned_to + 1, (long long)last);
-            continue;
-        }
-        if (id > next && add_missing(w, next, id - 1, error) != SQLITE_OK) break;
-        if (walk_row(w, rows, id, error) != SQLITE_OK) break;
-        next = id + 1;
-    }
-    int code = sqlite3_finalize(rows);
-    if (error->code == SQLITE_OK && code != SQLITE_OK)
-        rbt_log_problem(w->v, "damaged", next, "the rows cannot be read from entry %lld on: %s",
-                        (long long)next, sqlite3_errmsg(log->db));
-    else if (error->code == SQLITE_OK && next <= last)
-        add_missing(w, next, last, error);
-    return error->code;
-}
-
-/* Says of every difference whether the row or the tree is at fault. */
-static void judge(walk *w) {
-    rbt_log *log = w->v->log;
-    rbt_hash head, rows, stored;
-    rbt_frontier_root(&head, &log->frontier);
-    rbt_frontier_root(&rows, &w->rows);
-    bool rows_fit = w->rows.size == log->frontier.size && rbt_hash_equal(&rows, &head);
-    bool stored_fit = rows_fit;
-    if (w->parted) {
-        rbt_frontier_root(&stored, &w->stored);
-        stored_fit = w->stored.size == log->frontier.size && rbt_hash_equal(&stored, &head);
-    }
-    for (size_t i = 0; i < w->differing_count; i++) {
-        long long id = w->differing[i];
-        if (rows_fit)
-            rbt_log_problem(w->v, "tree", id, "the tree's hash of entry %lld was changed", id);
-        else if (stored_fit)
-            rbt_log_problem(w->v, "changed", id, "entry %lld was changed after it was logged", id);
-        else
-            rbt_log_problem(w->v, "changed", id,
-                            "entry %lld does not have the hash that the tree holds of it", id);
-    }
-    if (!rows_fit && !stored_fit && !w->gaps)
-        rbt_log_problem(
-            w->v, "root", -1,
-            "the entries do not give the root in the log's head: entries, tree or head were "
-            "re-written");
-}
-
-/* Leaf 0, which stands in no row, by its proof. While it is hot, check_rows compares its hash, too. */
+/* Leaf 0, which stands in no row, by its proof. While it is hot, rbt_log_check_rows compares its hash, too. */
 static int check_genesis(rbt_verification *v, rbt_error *error) {
     rbt_log *log = v->log;
     rbt_hash leaf, root;
@@ -210,63 +53,6 @@ static int check_genesis(rbt_verification *v, rbt_error *error) {
     return error->code;
 }
 
-/* New entries are never recorded before the time in the head, so it must be that of the last one. */
-static void check_head_time(const walk *w) {
-    const rbt_log *log = w->v->log;
-    int64_t last = (int64_t)log->frontier.size - 1;
-    if (w->timed != last || w->last_recorded_at == log->last_recorded_at) return;
-    rbt_log_problem(
-        w->v, "head", last,
-        "the head says that entry %lld was recorded at %lld, the entry itself says %lld",
-        (long long)last, (long long)log->last_recorded_at, (long long)w->last_recorded_at);
-}
-
-static void take_genesis_time(walk *w, rbt_error *error) {
-    rbt_genesis genesis = {0};
-    rbt_error malformed = {0}; /* check_declaration reports it */
-    const rbt_log *log = w->v->log;
-    if (rbt_genesis_parse(&genesis, log->genesis, strlen(log->genesis), log->name, &malformed) ==
-        SQLITE_OK) {
-        w->timed = 0;
-        w->last_recorded_at = genesis.recorded_at;
-    } else if (malformed.code == SQLITE_NOMEM) {
-        rbt_fail_nomem(error);
-    }
-    rbt_error_clear(&malformed);
-    rbt_genesis_free(&genesis);
-}
-
-static int check_rows(rbt_verification *v, rbt_error *error) {
-    rbt_log *log = v->log;
-    rbt_hash genesis;
-    rbt_error unknown = {0};
-    walk *w = rbt_calloc(sizeof *w);
-    if (!w) return rbt_fail_nomem(error);
-    w->v = v;
-    w->timed = -1;
-    w->last_recorded_at = INT64_MIN;
-    rbt_leaf_hash(&genesis, log->genesis, strlen(log->genesis));
-    if (log->pruned_to == 0) {
-        take_genesis_time(w, error);
-        add_entry(w, 0, &genesis, error);
-    } else if (rbt_tree_frontier(&w->rows, (uint64_t)log->pruned_to + 1, rbt_log_node, log,
-                                 &unknown) != SQLITE_OK) {
-        if (unknown.code == SQLITE_NOMEM) rbt_fail_nomem(error);
-        rbt_log_problem(v, "tree", log->pruned_to, "%s",
-                        unknown.message ? unknown.message : "the tree is damaged");
-        w->gaps = true;
-    }
-    rbt_error_clear(&unknown);
-    if (error->code == SQLITE_OK) walk_rows(w, error);
-    if (error->code == SQLITE_OK) {
-        judge(w);
-        check_head_time(w);
-    }
-    rbt_free(w->differing);
-    rbt_free(w);
-    return error->code;
-}
-
 /* Each stored node of a level, from index `first` on, against the tile below it. */
 static void check_level(rbt_verification *v, unsigned level, uint64_t first, rbt_error *error) {
     rbt_log *log = v->log;
@@ -281,8 +67,10 @@ static void check_level(rbt_verification *v, unsigned level, uint64_t first, rbt
             if (!rbt_hash_equal(&low[0], &up))
                 rbt_log_problem(
                     v, "tree", (int64_t)(i << level),
-                    "the hashes of entries %llu to %llu do not fit the level above them",
-                    (unsigned long long)(i << level), (unsigned long long)(((i + 1) << level) - 1));
+                    "the hashes of entries %llu to %llu do not fit the level above them: they give "
+                    "%s, it says %s",
+                    (unsigned long long)(i << level), (unsigned long long)(((i + 1) << level) - 1),
+                    rbt_hash_to_text(&low[0]).hex, rbt_hash_to_text(&up).hex);
         } else if (lack.code == SQLITE_NOMEM) {
             rbt_fail_nomem(error);
         } else {
@@ -304,11 +92,13 @@ static int check_tree(rbt_verification *v, rbt_error *error) {
         rbt_log_problem(v, "tree", -1, "%s",
                         trouble.message ? trouble.message : "the tree is damaged");
     } else if (!rbt_hash_equal(&root, &head)) {
-        rbt_log_problem(v, "tree", -1, "the tree's tiles do not give the root in the log's head");
+        rbt_log_problem(v, "tree", -1, "the tree's tiles give the root %s, the log's head says %s",
+                        rbt_hash_to_text(&root).hex, rbt_hash_to_text(&head).hex);
     }
     rbt_error_clear(&trouble);
     /* Levels 0 to 7 of pruned blocks are gone; all from level 8 on stay. */
     uint64_t kept = ((uint64_t)log->pruned_to + 1) / RBT_TILE_HASHES;
+    if (v->quick) return error->code;
     for (unsigned level = 8; level < RBT_TREE_MAX_LEVEL && error->code == SQLITE_OK; level += 8)
         check_level(v, level, level == 8 ? kept : 0, error);
     return error->code;
@@ -319,13 +109,16 @@ static int check_seal(rbt_verification *v, char key_id[17], rbt_error *error) {
     key_id[0] = 0;
     if (!v->log->sealed) return SQLITE_OK;
     if (rbt_seal_check(v->log, &result, key_id, error) != SQLITE_OK) return error->code;
-    if (result == RBT_SEAL_BROKEN)
+    if (result == RBT_SEAL_BROKEN) {
+        /* the seal that would fit is not told: it is what a forger lacks */
+        rbt_hash root;
+        rbt_frontier_root(&root, &v->log->frontier);
         rbt_log_problem(
             v, "seal", -1,
-            "the seal does not fit the log's size and root: the log was re-written without "
-            "key %s",
-            key_id);
-    else if (result == RBT_SEAL_MISSING)
+            "the seal does not fit the log's size %llu and root %s: the log was re-written without "
+            "key %s, or set back",
+            (unsigned long long)v->log->frontier.size, rbt_hash_to_text(&root).hex, key_id);
+    } else if (result == RBT_SEAL_MISSING)
         rbt_log_problem(v, "seal", -1, "the seal is missing or damaged");
     else if (result == RBT_SEAL_NO_KEY)
         rbt_log_problem(v, "untrusted", -1,
@@ -333,6 +126,25 @@ static int check_seal(rbt_verification *v, char key_id[17], rbt_error *error) {
                         "RUSTYBT_ENCRYPTION_KEY to check the seal",
                         key_id);
     return SQLITE_OK;
+}
+
+static void add_arguments(rbt_buffer *out, int count, char *const *arguments) {
+    for (int i = 0; i < count; i++)
+        rbt_buffer_printf(out, "%s%s", i ? ", " : "", arguments[i]);
+}
+
+static void report_declaration(rbt_verification *v, const rbt_genesis *genesis) {
+    const rbt_declaration *declaration = v->log->declaration;
+    rbt_buffer expected = {0}, found = {0};
+    add_arguments(&expected, genesis->argument_count, genesis->arguments);
+    add_arguments(&found, declaration->argument_count, declaration->arguments);
+    const char *then = rbt_buffer_text(&expected), *now = rbt_buffer_text(&found);
+    rbt_log_problem(v, "declaration", 0,
+                    "the declaration in sqlite_schema is not the one the log was created with; it "
+                    "should read: %s; it reads: %s",
+                    then ? then : "(out of memory)", now ? now : "(out of memory)");
+    rbt_buffer_free(&expected);
+    rbt_buffer_free(&found);
 }
 
 static int check_declaration(rbt_verification *v, rbt_error *error) {
@@ -345,8 +157,7 @@ static int check_declaration(rbt_verification *v, rbt_error *error) {
         rbt_log_problem(v, "declaration", 0, "%s", trouble.message ? trouble.message : log->name);
     } else if (!rbt_declaration_equal(log->declaration, genesis.argument_count,
                                       (const char *const *)genesis.arguments)) {
-        rbt_log_problem(v, "declaration", 0,
-                        "the declaration in sqlite_schema is not the one the log was created with");
+        report_declaration(v, &genesis);
     } else if (genesis.sealed != log->declaration->sealed) {
         rbt_log_problem(v, "declaration", 0,
                         "the genesis says sealed where the declaration does not");
@@ -365,11 +176,10 @@ static void report_verified(rbt_verification *v, int64_t segments, int64_t check
     rbt_buffer text = {0};
     rbt_frontier_root(&root, &log->frontier);
     rbt_hex_encode(hex, root.bytes, 32);
-    rbt_buffer_printf(&text, "%s: %llu entries", log->name,
-                      (unsigned long long)log->frontier.size - 1);
+    int64_t entries = (int64_t)log->frontier.size - 1;
+    rbt_buffer_printf(&text, "%s: %lld %s", log->name, (long long)entries, rbt_entries(entries));
     if (log->pruned_to)
-        rbt_buffer_printf(&text, " (%lld hot, %lld cold)",
-                          (long long)log->frontier.size - 1 - (long long)log->pruned_to,
+        rbt_buffer_printf(&text, " (%lld hot, %lld cold)", (long long)(entries - log->pruned_to),
                           (long long)log->pruned_to);
     if (segments)
         rbt_buffer_printf(&text, ", %lld signed segment%s", (long long)segments,
@@ -413,20 +223,22 @@ int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkey
     if (hold && rbt_log_peek(log, &trouble) == SQLITE_OK) {
         check_declaration(v, error);
         if (error->code == SQLITE_OK) check_genesis(v, error);
-        if (error->code == SQLITE_OK) check_rows(v, error);
+        if (error->code == SQLITE_OK && v->quick) rbt_log_check_ends(v, error);
+        if (error->code == SQLITE_OK && !v->quick) rbt_log_check_rows(v, error);
         as_finding(v, error);
         if (error->code == SQLITE_OK) check_tree(v, error);
         if (error->code == SQLITE_OK) check_seal(v, seal_key, error);
-        if (error->code == SQLITE_OK) rbt_log_check_segments(v, vkeys, &segments, error);
-        if (error->code == SQLITE_OK) rbt_log_check_successions(v, vkeys, error);
+        if (error->code == SQLITE_OK && !v->quick)
+            rbt_log_check_segments(v, vkeys, &segments, error);
+        if (error->code == SQLITE_OK && !v->quick) rbt_log_check_successions(v, vkeys, error);
         as_finding(v, error);
-        if (error->code == SQLITE_OK)
+        if (error->code == SQLITE_OK && !v->quick)
             rbt_log_check_stored_checkpoints(v, vkeys, 0, &checkpoints, error);
         as_finding(v, error);
         if (error->code == SQLITE_OK && checkpoint)
             rbt_log_check_checkpoint(v, checkpoint, "the checkpoint", vkeys, true, &extends, error);
         if (extends.failed) rbt_fail_nomem(error);
-        if (error->code == SQLITE_OK && v->problems == 0)
+        if (error->code == SQLITE_OK && v->problems == 0 && !v->quick)
             report_verified(v, segments, checkpoints, seal_key, &extends);
     } else if (trouble.code == SQLITE_CORRUPT_VTAB || trouble.code == SQLITE_CORRUPT ||
                trouble.code == SQLITE_ERROR) {
@@ -450,7 +262,8 @@ typedef struct verify_all {
 
 static int verify_one(rbt_log *log, void *context, rbt_error *error) {
     verify_all *all = context;
-    rbt_verification v = {log, "audit_verify", all->sink, all->context, 0};
+    rbt_verification v = {
+        .log = log, .who = "audit_verify", .sink = all->sink, .context = all->context};
     all->logs++;
     rbt_log_verify(&v, all->checkpoint, all->vkeys, error);
     all->problems += v.problems;

@@ -4,6 +4,7 @@
 #ifndef RBT_AUDIT_LOG_VERIFY_H
 #define RBT_AUDIT_LOG_VERIFY_H
 
+#include "../base/bytes.h"
 #include "log_state.h"
 
 /* level: "error" or "info"; id: the entry, or -1; detail: a sentence. */
@@ -16,11 +17,12 @@ typedef struct rbt_verification {
     rbt_finding_sink sink;
     void *context;
     int64_t problems; /* error findings so far */
+    bool quick;       /* only what takes no look at each entry, and no file */
 } rbt_verification;
 
 /* Verifies the log as one snapshot. checkpoint: a signed note that the log must extend, or NULL; vkeys:
 ** whom to trust, or NULL (audit/trust.h). An intact log gives one "info" finding of kind "verified" and
-** none of level "error". Returns an error only when the verification itself could not be done. */
+** none of level "error"; quick verification gives problems alone. Returns an error only when the verification itself could not be done. */
 int rbt_log_verify(rbt_verification *verification, const char *checkpoint, const char *vkeys,
                    rbt_error *error);
 
@@ -33,6 +35,21 @@ int rbt_logs_verify(rbt_connection *connection, const char *name, const char *ch
 /* Reports a finding of level error. */
 void rbt_log_problem(rbt_verification *verification, const char *kind, int64_t id,
                      const char *format, ...);
+
+/* A hash in words of people: 64 hex digits. */
+typedef struct rbt_hash_text {
+    char hex[65];
+} rbt_hash_text;
+
+static inline rbt_hash_text rbt_hash_to_text(const rbt_hash *hash) {
+    rbt_hash_text text;
+    rbt_hex_encode(text.hex, hash->bytes, sizeof hash->bytes);
+    return text;
+}
+
+/* The parts in log_row_check.c: every hot row against the tree and the head; the first and last alone. */
+int rbt_log_check_rows(rbt_verification *verification, rbt_error *error);
+int rbt_log_check_ends(rbt_verification *verification, rbt_error *error);
 
 /* The part in log_schema_check.c: tables, indexes and triggers against what the declaration gives,
 ** foreign triggers, and SQLite's integrity_check of the rows. */

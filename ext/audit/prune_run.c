@@ -169,29 +169,20 @@ static int log_event(rbt_log *log, const char *action, const segment *s, rbt_err
     return error->code;
 }
 
-static int begin(rbt_log *log, rbt_error *error) {
-    rbt_execute(log->db, error, who, "BEGIN IMMEDIATE");
-    if (error->code != SQLITE_OK) return error->code;
-    rbt_log_forget(log, true);
+static int begin(rbt_log *log, rbt_transaction *own, rbt_error *error) {
+    if (rbt_log_transaction_begin(log, own, who, error) != SQLITE_OK) return error->code;
     return rbt_log_load(log, error);
 }
 
-static int end(rbt_log *log, rbt_error *error) {
-    if (error->code == SQLITE_OK) rbt_execute(log->db, error, who, "COMMIT");
-    if (error->code != SQLITE_OK && !sqlite3_get_autocommit(log->db))
-        sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
-    rbt_log_forget(log, true);
-    return error->code;
-}
-
 static int prune_segment(rbt_log *log, const segment *s, int64_t *rows, rbt_error *error) {
+    rbt_transaction own = {0};
     if (verify_segment(log, s, error) != SQLITE_OK) return error->code;
-    if (begin(log, error) == SQLITE_OK && compare_root(log, s, error) == SQLITE_OK)
+    if (begin(log, &own, error) == SQLITE_OK && compare_root(log, s, error) == SQLITE_OK)
         log_event(log, "prune", s, error);
-    if (end(log, error) != SQLITE_OK) return error->code;
+    if (rbt_log_transaction_end(log, &own, who, error) != SQLITE_OK) return error->code;
     bool finished = false;
     while (!finished && error->code == SQLITE_OK) {
-        if (begin(log, error) == SQLITE_OK) {
+        if (begin(log, &own, error) == SQLITE_OK) {
             int64_t first = log->pruned_to + 1;
             int64_t last = s->last_id - first >= BATCH_ROWS ? first + BATCH_ROWS - 1 : s->last_id;
             finished = last == s->last_id;
@@ -202,7 +193,7 @@ static int prune_segment(rbt_log *log, const segment *s, int64_t *rows, rbt_erro
             }
             if (finished && error->code == SQLITE_OK) log_event(log, "pruned", s, error);
         }
-        end(log, error);
+        rbt_log_transaction_end(log, &own, who, error);
     }
     return error->code;
 }
@@ -228,8 +219,8 @@ int rbt_prune_run(rbt_log *log, rbt_buffer *report, rbt_error *error) {
         rbt_buffer_printf(report, "%s: nothing to prune: no published segment holds hot entries",
                           log->name);
     else
-        rbt_buffer_printf(report, "%s: pruned %lld entries that %lld verified segment%s hold%s",
-                          log->name, (long long)rows, (long long)segments, segments == 1 ? "" : "s",
-                          segments == 1 ? "s" : "");
+        rbt_buffer_printf(report, "%s: pruned %lld %s that %lld verified segment%s hold%s",
+                          log->name, (long long)rows, rbt_entries(rows), (long long)segments,
+                          segments == 1 ? "" : "s", segments == 1 ? "s" : "");
     return SQLITE_OK;
 }

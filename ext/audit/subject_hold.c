@@ -58,7 +58,8 @@ static rbt_log *events_of_main(rbt_connection *connection, const char *who, rbt_
 
 static int verify(rbt_log *log, const char *who, rbt_error *error) {
     rbt_buffer problem = {0};
-    rbt_verification verification = {log, who, first_problem, &problem, 0};
+    rbt_verification verification = {
+        .log = log, .who = who, .sink = first_problem, .context = &problem};
     if (rbt_log_verify(&verification, NULL, NULL, error) == SQLITE_OK &&
         verification.problems > 0) {
         const char *text = rbt_buffer_text(&problem);

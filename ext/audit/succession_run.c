@@ -254,18 +254,15 @@ int rbt_succession_prepare(rbt_log *log, rbt_error *error) {
 }
 
 int rbt_succession_run(rbt_log *log, rbt_succession_outcome *outcome, rbt_error *error) {
+    rbt_transaction own = {0};
     *outcome = (rbt_succession_outcome){0};
     if (rbt_succession_prepare(log, error) != SQLITE_OK) return error->code;
     const rbt_keys *keys = require_keys(log, error);
     if (!keys) return error->code;
     rbt_keys_retain(keys); /* a seal's unknown key id may make them be read anew */
-    if (rbt_execute(log->db, error, who, "BEGIN IMMEDIATE") == SQLITE_OK) {
-        rbt_log_forget(log, true);
+    if (rbt_log_transaction_begin(log, &own, who, error) == SQLITE_OK) {
         if (rbt_log_load(log, error) == SQLITE_OK) hand_over(log, keys, outcome, error);
-        if (error->code == SQLITE_OK) rbt_execute(log->db, error, who, "COMMIT");
-        if (error->code != SQLITE_OK && !sqlite3_get_autocommit(log->db))
-            sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
-        rbt_log_forget(log, true);
+        rbt_log_transaction_end(log, &own, who, error);
     }
     rbt_keys_free((rbt_keys *)keys);
     return error->code;

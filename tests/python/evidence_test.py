@@ -102,7 +102,7 @@ def outside(place):
         db,
         "SELECT audit_checkpoint('log', ?)",
         "audit_checkpoint: nothing was signed: log: the log's first 601 leaves are not those of the previous "
-        "checkpoint: it was re-written",
+        f"checkpoint, whose root is {base64.b64decode(second.splitlines()[2]).hex()}: it was re-written",
         "and is not signed either",
         second,
     )

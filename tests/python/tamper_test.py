@@ -220,7 +220,7 @@ HOT = {
             "UPDATE log_rows SET id = 3 WHERE id = 4",
             "UPDATE log_rows SET id = 4 WHERE id = -1",
         ),
-        {("changed", 3), ("changed", 4)},
+        {("reordered", 3), ("reordered", 4)},
     ),
     "a row deleted": (quietly("DELETE FROM log_rows WHERE id = 50"), {("missing", 50)}),
     "the first rows deleted": (quietly("DELETE FROM log_rows WHERE id < 5"), {("missing", 1)}),

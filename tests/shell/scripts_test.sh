@@ -193,7 +193,7 @@ is 'loaded by bare name, it archives, verifies and prunes' "$(ln -s "$TEST_EXTEN
     | sed 's/[0-9]* bytes.*//; s/root.*//'; db 'SELECT *, tier FROM aging' | cut -d '|' -f 1,3,4)" \
     'aging: archived 2 entries in 1 segment, 
 aging: 2 entries, 1 signed segment, 
-rustybt_events: 1 entries, 
+rustybt_events: 1 entry, 
 staying: 0 entries, 
 aging: pruned 2 entries that 1 verified segment holds
 1|x|cold

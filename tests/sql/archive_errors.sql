@@ -178,9 +178,23 @@ SELECT id, a, tier, (SELECT count(*) FROM hot) FROM hot;
 -- expect: 3|z|hot|1
 -- test: a log may be archived piece by piece; the segments form one series
 SELECT audit_archive('log', 'cold', 'now');
--- glob: log: archived 1 entries in 1 segment, *: log-000000000004-000000000004.jsonl.zst
+-- glob: log: archived 1 entry in 1 segment, *: log-000000000004-000000000004.jsonl.zst
 SELECT audit_verify('log');
 -- glob: log: 4 entries (1 hot, 3 cold), 2 signed segments, root *
+-- test: the log of events is archived, too, up to where the run began: its own event is the next run's
+SELECT audit_archive('rustybt_events', 'cold', 'now');
+-- glob: rustybt_events: archived * entries in 1 segment, *
+SELECT audit_archive('rustybt_events', 'cold', 'now');
+-- glob: rustybt_events: archived 1 entry in 1 segment, *
+SELECT audit_prune('rustybt_events');
+-- glob: rustybt_events: pruned * entries that 2 verified segments hold
+SELECT audit_verify('rustybt_events');
+-- glob: rustybt_events: * entries (5 hot, * cold), 2 signed segments, root *
+-- test: one entry is one entry
+SELECT audit_archive('bare', 'cold', '2020-01-31');
+-- glob: bare: nothing to archive: none of 1 entry outside segments is recorded before *
+SELECT audit_archive('bare', 'cold', 'now'), audit_prune('bare'), audit_archive('bare', 'cold', 'now');
+-- glob: bare: archived 1 entry in 1 segment, *|bare: pruned 1 entry that 1 verified segment holds|bare: nothing to archive: the one entry is in a segment
 -- test: with no key to trust by, cold entries are not given out
 -- env: RUSTYBT_ENCRYPTION_KEY
 -- reopen

@@ -58,7 +58,7 @@ SELECT name, sql FROM sqlite_schema WHERE tbl_name = 'odd_rows' AND type = 'inde
 -- expect: odd_rows_guard|CREATE INDEX "odd_rows_guard" ON "odd_rows"((0)) WHERE 0
 -- test: it verifies
 SELECT audit_verify('odd');
--- glob: odd: 1 entries, root *, sealed under key fe6b3e115b099239
+-- glob: odd: 1 entry, root *, sealed under key fe6b3e115b099239
 
 -- test: options, in any case, as words, texts or quoted names
 CREATE VIRTUAL TABLE options USING audit_log(e JSON, ORIGIN='example.com/a', archive=cold, "archive_after"='90 days',
@@ -87,7 +87,7 @@ SELECT audit_size('options');
 CREATE VIRTUAL TABLE temp.passing USING audit_log(a TEXT);
 INSERT INTO passing(a) VALUES('x');
 SELECT audit_verify('passing');
--- glob: passing: 1 entries, root *, sealed under key fe6b3e115b099239
+-- glob: passing: 1 entry, root *, sealed under key fe6b3e115b099239
 -- test: a log in an attached database, and one of the same name here
 ATTACH 'second.db' AS "2nd";
 CREATE VIRTUAL TABLE "2nd".plain USING audit_log(z TEXT);

@@ -35,7 +35,7 @@ SELECT group_concat(name) FROM sqlite_schema;
 CREATE VIRTUAL TABLE log USING audit_log(a TEXT, seal=no, archive=cold);
 INSERT INTO log(a) VALUES('x');
 SELECT audit_verify('log');
--- glob: log: 1 entries, root *, not sealed
+-- glob: log: 1 entry, root *, not sealed
 -- test: but has no public key
 SELECT audit_public_key('log');
 -- error: audit_public_key: there is no key that signs; set RUSTYBT_SIGNING_KEY or RUSTYBT_ENCRYPTION_KEY
@@ -273,7 +273,7 @@ DELETE FROM key_ring;
 -- error: table key_ring may not be modified
 -- test: a log sealed under the older key goes on under the newer
 INSERT INTO named(a) VALUES('x');
-SELECT audit_verify('named') GLOB 'named: 1 entries, root *, sealed under key ' || key_id();
+SELECT audit_verify('named') GLOB 'named: 1 entry, root *, sealed under key ' || key_id();
 -- expect: 1
 -- test: a ring that lost the key of the seal refuses to append, and to vouch
 -- env: RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
@@ -293,4 +293,4 @@ UPDATE named_meta SET value = (SELECT value FROM log_meta WHERE key = 'head') WH
 INSERT INTO named(a) VALUES('y');
 -- error: named: the seal does not fit the log: it was changed by someone without the key; SELECT * FROM audit_verify('named') tells more
 SELECT detail FROM audit_verify('named') WHERE kind = 'seal';
--- glob: named: the seal does not fit the log's size and root: the log was re-written without key ????????????????
+-- glob: named: the seal does not fit the log's size 2 and root *: the log was re-written without key ????????????????, or set back
