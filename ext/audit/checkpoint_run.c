@@ -178,6 +178,7 @@ static int make(const run *r, rbt_buffer *note, rbt_error *error) {
         (!found || newest != log->frontier.size)) {
         rbt_buffer_clear(note);
         if (rbt_log_may_sign(log, r->signing, log->frontier.size, who, error) == SQLITE_OK &&
+            rbt_log_remember_signer(log, r->signing->public_key, error) == SQLITE_OK &&
             sign(r, note, error) == SQLITE_OK)
             rbt_checkpoint_put(log, log->frontier.size, (const char *)note->data, note->length,
                                error);

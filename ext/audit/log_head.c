@@ -220,11 +220,9 @@ static int insert_row(rbt_log *log, int64_t id, int64_t recorded_at, const uint8
     } else {
         int before =
             sqlite3_total_changes(log->db); /* changes() keeps its value when nothing ran */
-        log->logs->inside++;
         do
             code = sqlite3_step(statement);
         while (code == SQLITE_ROW); /* PRAGMA count_changes gives one */
-        log->logs->inside--;
         if (code != SQLITE_DONE)
             rbt_fail_db(error, log->db, log->name);
         else if (sqlite3_total_changes(log->db) == before)
@@ -395,17 +393,7 @@ int rbt_log_sync(rbt_log *log, rbt_error *error) {
                         "%s: the last stored entry is %lld, the log's own count is %lld; the "
                         "transaction is refused",
                         log->name, (long long)max_id, (long long)last);
-    sqlite3_stmt *gate = rbt_log_prepared(log, RBT_LOG_SET_GATE, error);
-    if (!gate) return error->code;
-    sqlite3_bind_int(gate, 1, 1);
-    sqlite3_bind_int64(gate, 2, INT64_MAX);
-    log->working++;
-    log->logs->inside++;
-    rbt_run(log->db, gate, error, log->name);
-    log->logs->inside--;
-    log->working--;
-    log->gate_open = log->touched = false;
-    return error->code;
+    return rbt_log_shut_gate(log, error);
 }
 
 sqlite3_stmt *rbt_log_hold(rbt_log *log, rbt_error *error) {

@@ -222,14 +222,6 @@ sqlite3_stmt *rbt_log_prepared(rbt_log *log, rbt_log_statement which, rbt_error 
     return statement;
 }
 
-/* Steps a statement that returns nothing, as our own. */
-static int run_inside(rbt_log *log, sqlite3_stmt *statement, rbt_error *error) {
-    log->logs->inside++;
-    int code = rbt_run(log->db, statement, error, log->name);
-    log->logs->inside--;
-    return code;
-}
-
 static int meta_read(rbt_log *log, const char *key, int64_t *integer, rbt_buffer *bytes,
                      bool *found, rbt_error *error) {
     *found = false;
@@ -266,7 +258,8 @@ int rbt_log_meta_bytes(rbt_log *log, const char *key, rbt_buffer *out, bool *fou
 
 int rbt_log_write(rbt_log *log, sqlite3_stmt *statement, const char *what, rbt_error *error) {
     int before = sqlite3_total_changes(log->db); /* changes() keeps its value when nothing ran */
-    if (run_inside(log, statement, error) == SQLITE_OK && sqlite3_total_changes(log->db) == before)
+    if (rbt_run(log->db, statement, error, log->name) == SQLITE_OK &&
+        sqlite3_total_changes(log->db) == before)
         rbt_fail(error, SQLITE_CORRUPT_VTAB,
                  "%s: the %s of the log is missing or blocked; SELECT * FROM audit_verify('%s') "
                  "tells more",
@@ -314,12 +307,25 @@ static int remember_creator(rbt_log *log, rbt_error *error) {
     return error->code;
 }
 
+/* Only here is rustybt_append_only() answered with yes. A trigger on the gate could open it further, and
+** behind it change entries: total_changes() counts what triggers do, and such a transaction cannot commit. */
 static int set_gate(rbt_log *log, int gate, int64_t size, rbt_error *error) {
     sqlite3_stmt *statement = rbt_log_prepared(log, RBT_LOG_SET_GATE, error);
     if (!statement) return error->code;
     sqlite3_bind_int(statement, 1, gate);
     sqlite3_bind_int64(statement, 2, size);
-    return rbt_log_write(log, statement, "gate", error);
+    int before = sqlite3_total_changes(log->db);
+    log->logs->inside++;
+    rbt_log_write(log, statement, "gate", error);
+    log->logs->inside--;
+    if (error->code == SQLITE_OK && sqlite3_total_changes(log->db) - before != 1) {
+        log->poisoned = true;
+        rbt_fail(error, SQLITE_CORRUPT_VTAB,
+                 "%s: a trigger on the log's gate writes, too; SELECT * FROM audit_verify('%s') "
+                 "tells more",
+                 log->name, log->name);
+    }
+    return error->code;
 }
 
 int rbt_log_open_gate(rbt_log *log, rbt_error *error) {
@@ -327,6 +333,13 @@ int rbt_log_open_gate(rbt_log *log, rbt_error *error) {
     log->touched = true;
     if (set_gate(log, 1, (int64_t)log->frontier.size - 1, error) == SQLITE_OK)
         log->gate_open = true;
+    return error->code;
+}
+
+int rbt_log_shut_gate(rbt_log *log, rbt_error *error) {
+    log->working++;
+    if (set_gate(log, 1, INT64_MAX, error) == SQLITE_OK) log->gate_open = log->touched = false;
+    log->working--;
     return error->code;
 }
 

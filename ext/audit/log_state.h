@@ -47,7 +47,7 @@ typedef struct rbt_logs {
     rbt_connection *connection;
     rbt_discarded *discarded;
     struct rbt_log *first;
-    int inside; /* > 0 while one of our own statements runs: the gate's question */
+    int inside; /* > 0 while a statement of ours sets a gate or writes keys: the guards' question */
 } rbt_logs;
 
 typedef struct rbt_log {
@@ -165,13 +165,15 @@ int rbt_log_meta_set_bytes(rbt_log *log, const char *key, const void *bytes, siz
 /* Remembers, unless one is remembered already, the public key that signs for the log first. It is believed in
 ** nothing: it only tells audit_succession in which direction the keys that it holds follow each other. */
 int rbt_log_remember_signer(rbt_log *log, const uint8_t public_key[32], rbt_error *error);
+
 /* "entry" or "entries", after a count. */
 static inline const char *rbt_entries(int64_t count) {
     return count == 1 ? "entry" : "entries";
 }
 
-/* Opens the gate for ids above the last entry, or the prune gate for rows up to `up_to`. */
+/* Opens the gate for ids above the last entry; shuts it; opens the prune gate for rows up to `up_to`. */
 int rbt_log_open_gate(rbt_log *log, rbt_error *error);
+int rbt_log_shut_gate(rbt_log *log, rbt_error *error);
 int rbt_log_set_prune_gate(rbt_log *log, int64_t up_to, rbt_error *error);
 
 #endif

@@ -142,7 +142,6 @@ static int drop_tiles(rbt_log *log, int64_t pruned_to, rbt_error *error) {
 }
 
 static int delete_rows(rbt_log *log, int64_t first, int64_t last, rbt_error *error) {
-    log->logs->inside++;
     rbt_log_set_prune_gate(log, last, error);
     rbt_execute(log->db, error, who,
                 "DELETE FROM \"%w\".\"%w_rows\" WHERE id BETWEEN %lld AND %lld", log->schema,
@@ -154,7 +153,6 @@ static int delete_rows(rbt_log *log, int64_t first, int64_t last, rbt_error *err
                  "FROM audit_verify('%s') tells more",
                  who, (long long)first, (long long)first, (long long)last, deleted, log->name);
     rbt_log_set_prune_gate(log, -1, error);
-    log->logs->inside--;
     return error->code;
 }
 

@@ -23,7 +23,8 @@ typedef struct closure {
 static size_t find(const closure *c, const rbt_verifier *key) {
     size_t i = 0;
     while (i < c->count &&
-           (memcmp(c->verifiers[i].public_key, key->public_key, sizeof key->public_key) != 0 ||
+           (c->verifiers[i].type != RBT_SIGNATURE_ED25519 ||
+            memcmp(c->verifiers[i].public_key, key->public_key, sizeof key->public_key) != 0 ||
             strcmp(c->verifiers[i].name, key->name) != 0))
         i++;
     return i;
@@ -33,7 +34,8 @@ static size_t find(const closure *c, const rbt_verifier *key) {
 static void limit(closure *c, const rbt_verifier *key, uint64_t size) {
     for (size_t i = find(c, key); i < c->count; i++) {
         rbt_verifier *each = &c->verifiers[i];
-        if (memcmp(each->public_key, key->public_key, sizeof key->public_key) == 0 &&
+        if (each->type == RBT_SIGNATURE_ED25519 &&
+            memcmp(each->public_key, key->public_key, sizeof key->public_key) == 0 &&
             strcmp(each->name, key->name) == 0 && each->max_size > size) {
             each->max_size = size;
             c->changed = true;
