@@ -204,12 +204,13 @@ int rbt_log_cursor_eof(sqlite3_vtab_cursor *base) {
     return ((log_cursor *)base)->now == PHASE_DONE;
 }
 
-/* Where a column stands in the plan's SELECT: id first, then the used ones in order. */
+/* Where a column stands in the plan's SELECT: id first, then the used ones in order. As in colUsed, bit 63
+** stands for all columns from 63 on. Counted, not walked: this runs once for each value that is read. */
 static int position_of(const log_cursor *cursor, int column) {
-    int position = 0;
-    for (int i = RBT_LOG_COLUMN_RECORDED_AT; i <= column; i++)
-        if (cursor->query.used >> (i < 63 ? i : 63) & 1) position++;
-    return position;
+    const uint64_t id = 1, rest = (uint64_t)1 << 63;
+    uint64_t used = cursor->query.used & ~id;
+    if (column < 63) return __builtin_popcountll(used & (((uint64_t)2 << column) - 1));
+    return __builtin_popcountll(used & ~rest) + (used & rest ? column - 62 : 0);
 }
 
 static void result_value(sqlite3_context *context, const rbt_value *value) {

@@ -263,8 +263,20 @@ def fill(db):
     db.executemany("INSERT INTO other VALUES(?1, ?1, ?1)", [(value,) for value in VALUES])
 
 
+def wide():
+    """The mask of used columns has one bit for all from the 63rd on: what is read must not shift."""
+    db = rbt.connect()
+    names = [f"c{i}" for i in range(80)]
+    db.execute(f"CREATE VIRTUAL TABLE wide USING audit_log({', '.join(f'{n} INTEGER' for n in names)})")
+    db.execute(f"INSERT INTO wide({', '.join(names)}) VALUES({', '.join(map(str, range(80)))})")
+    chosen = [(0,), (59, 60), (60, 61, 62), (61,), (62,), (79,), (0, 79), (3, 60, 78), range(80)]
+    got = [rbt.rows(db, f"SELECT {', '.join(names[i] for i in some)} FROM wide") for some in chosen]
+    rbt.equal(got, [[tuple(some)] for some in chosen], "a log of 80 columns gives each its own value")
+    db.close()
+
+
 def main():
-    rbt.plan(12)
+    rbt.plan(13)
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY), rbt.folder() as place:
         db = rbt.connect(place / "test.db")
         db.execute(
@@ -325,6 +337,7 @@ def main():
             "tier tells where an entry is",
         )
         db.close()
+        wide()
     rbt.done()
 
 
