@@ -20,7 +20,7 @@ static const char expected_functions[] =
     "archive_verify/1 D, archive_verify/2 D, "
     "audit_archive/1 D, audit_archive/2 D, audit_archive/3 D, "
     "audit_checkpoint/1 D, audit_checkpoint/2 D, audit_consistency/2 D, "
-    "audit_discard/2 D, audit_leaf/2 D, audit_proof/2 D, audit_prune/1 D, "
+    "audit_discard/2 D, audit_error/-1 D, audit_leaf/2 D, audit_proof/2 D, audit_prune/1 D, "
     "audit_public_key/1 D, audit_public_key/2 D, "
     "audit_root/1 D, audit_root/2 D, audit_size/1 D, audit_succession/1 D, "
     "audit_verify/1 D, audit_verify/2 D, audit_verify/3 D, "
