@@ -11,8 +11,10 @@ SQLITE_EXTENSION_INIT1
 #include "archive/archive_sql.h"
 #include "archive/store.h"
 #include "audit/audit_sql.h"
+#include "audit/entry_sql.h"
 #include "audit/evidence_sql.h"
 #include "audit/key_usage.h"
+#include "audit/settings.h"
 #include "audit/subject_sql.h"
 #include "base/connection.h"
 #include "base/error.h"
@@ -53,7 +55,8 @@ static const rbt_capability capabilities[] = {
     {rbt_key_functions, rbt_key_tables}, {NULL, rbt_key_usage_tables},
     {rbt_recovery_functions, NULL},      {rbt_config_functions, NULL},
     {rbt_subject_functions, NULL},       {rbt_audit_functions, rbt_audit_tables},
-    {rbt_evidence_functions, NULL},      {rbt_archive_functions, rbt_archive_tables},
+    {rbt_evidence_functions, NULL},      {rbt_entry_functions, NULL},
+    {rbt_setting_functions, NULL},       {rbt_archive_functions, rbt_archive_tables},
     {own_functions, own_tables},
 };
 

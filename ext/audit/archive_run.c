@@ -18,6 +18,7 @@
 #include "log_paths.h"
 #include "log_rows.h"
 #include "segment_store.h"
+#include "settings.h"
 #include "trust.h"
 
 #include <errno.h>
@@ -59,6 +60,7 @@ static int last_before(rbt_log *log, int64_t first, int64_t last, int64_t cutoff
 /* One segment on its way. */
 typedef struct job {
     rbt_log *log;
+    const rbt_settings *settings;
     const char *directory; /* as recorded */
     char *path;            /* as opened */
     char *file;
@@ -252,14 +254,14 @@ static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_sum
     memcpy(plan.log_id, log->log_id, sizeof plan.log_id);
     if (!rbt_verifier_make(&plan.signer, log->origin, signing->public_key))
         return rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the origin is damaged", log->name);
-    if (log->declaration->retain) {
+    if (j->settings->retain) {
         /* From the last entry's time: none of the segment may go before all of it may. */
         sqlite3_stmt *last = rbt_prepare(
             log->db, error, who, "SELECT recorded_at FROM \"%w\".\"%w_rows\" WHERE id = %lld",
             log->schema, log->name, (long long)j->last_id);
         if (last && sqlite3_step(last) == SQLITE_ROW)
             plan.retain_until_us =
-                rbt_time_add(sqlite3_column_int64(last, 0), log->declaration->retain_duration);
+                rbt_time_add(sqlite3_column_int64(last, 0), j->settings->retain_duration);
         sqlite3_finalize(last);
     }
     j->next_id = j->first_id;
@@ -403,11 +405,12 @@ static int archive_all(job *j, int64_t cutoff, const rbt_signing_key *signing, r
     return SQLITE_OK;
 }
 
-/* The directory to record: the argument, else the declaration's. */
-static const char *choose_directory(rbt_log *log, const char *directory, rbt_error *error) {
+/* The directory to record: the argument, else the log's own. */
+static const char *choose_directory(rbt_log *log, const rbt_settings *settings,
+                                    const char *directory, rbt_error *error) {
     if (directory && !directory[0])
         rbt_fail(error, SQLITE_ERROR, "%s: directory must not be empty", who);
-    if (!directory) directory = log->declaration->archive;
+    if (!directory) directory = settings->archive;
     if (!directory)
         rbt_fail(error, SQLITE_ERROR,
                  "%s: %s has no archive='directory'; name one: SELECT audit_archive('%s', "
@@ -416,14 +419,15 @@ static const char *choose_directory(rbt_log *log, const char *directory, rbt_err
     return error->code == SQLITE_OK ? directory : NULL;
 }
 
-static int choose_cutoff(rbt_log *log, int64_t *cutoff, rbt_error *error) {
+static int choose_cutoff(rbt_log *log, const rbt_settings *settings, int64_t *cutoff,
+                         rbt_error *error) {
     if (*cutoff != INT64_MIN) return SQLITE_OK;
-    if (!log->declaration->archive_after)
+    if (!settings->archive_after)
         return rbt_fail(error, SQLITE_ERROR,
                         "%s: %s has no archive_after; say before when, or 'now' for all: SELECT "
                         "audit_archive('%s', 'directory', 'now')",
                         who, log->name, log->name);
-    *cutoff = rbt_time_subtract(rbt_clock_us(), log->declaration->archive_after_duration);
+    *cutoff = rbt_time_subtract(rbt_clock_us(), settings->archive_after_duration);
     return SQLITE_OK;
 }
 
@@ -431,20 +435,27 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
                     rbt_error *error) {
     rbt_connection *connection = log->logs->connection;
     rbt_buffer path = {0};
+    rbt_settings settings = {0};
     job *j = NULL;
     int lock = -1;
     if (rbt_require_no_transaction(log, who, error) != SQLITE_OK) return error->code;
-    if (!(directory = choose_directory(log, directory, error)) ||
-        choose_cutoff(log, &cutoff, error) != SQLITE_OK)
+    if (rbt_settings_read(&settings, log, who, error) == SQLITE_OK)
+        directory = choose_directory(log, &settings, directory, error);
+    if (error->code == SQLITE_OK) choose_cutoff(log, &settings, &cutoff, error);
+    const rbt_keys *keys =
+        error->code == SQLITE_OK ? rbt_connection_keys(connection, who, error) : NULL;
+    if (!keys) {
+        rbt_settings_free(&settings);
         return error->code;
-    const rbt_keys *keys = rbt_connection_keys(connection, who, error);
-    if (!keys) return error->code;
+    }
     const rbt_signing_key *signing = rbt_keys_signing(keys);
-    if (!signing)
+    if (!signing) {
+        rbt_settings_free(&settings);
         return rbt_fail(error, SQLITE_ERROR,
                         "%s: a segment is signed, and there is no key; set RUSTYBT_SIGNING_KEY or "
                         "RUSTYBT_ENCRYPTION_KEY",
                         who);
+    }
     rbt_keys_retain(keys); /* what runs meanwhile may read them anew */
     rbt_log_directory(&path, log, directory);
     j = rbt_calloc(sizeof *j);
@@ -455,6 +466,7 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
                (lock = lock_directory(log, opened, error)) >= 0 &&
                rbt_events_prepare(connection, log->schema, who, error) == SQLITE_OK) {
         j->log = log;
+        j->settings = &settings;
         j->directory = directory;
         j->path = opened;
         archive_all(j, cutoff, signing, report, error);
@@ -466,6 +478,7 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
     }
     rbt_free(j);
     rbt_free(opened);
+    rbt_settings_free(&settings);
     rbt_keys_free((rbt_keys *)keys);
     return error->code;
 }

@@ -14,6 +14,7 @@
 #include "log_list.h"
 #include "log_rows.h"
 #include "log_verify.h"
+#include "settings.h"
 #include "subject_hold.h"
 
 /* Asked by the gate's triggers: 1 while one of our own statements runs. */
@@ -205,9 +206,12 @@ typedef struct archive_call {
 
 static int archive_log(rbt_log *log, void *context, rbt_error *error) {
     archive_call *call = context;
-    if (call->every && (!log->declaration->archive || !log->declaration->archive_after) &&
-        (!log->declaration->archive || call->cutoff == INT64_MIN))
-        return SQLITE_OK;
+    rbt_settings settings = {0};
+    if (call->every) rbt_settings_read(&settings, log, "audit_archive", error);
+    bool passed_over = call->every && (!settings.archive ||
+                                       (!settings.archive_after && call->cutoff == INT64_MIN));
+    rbt_settings_free(&settings);
+    if (error->code != SQLITE_OK || passed_over) return error->code;
     if (call->report.length) rbt_buffer_add_byte(&call->report, '\n');
     return rbt_archive_run(log, call->directory, call->cutoff, &call->report, error);
 }
@@ -268,7 +272,11 @@ typedef struct prune_call {
 
 static int prune_log(rbt_log *log, void *context, rbt_error *error) {
     prune_call *call = context;
-    if (call->every && !log->declaration->archive) return SQLITE_OK;
+    rbt_settings settings = {0};
+    if (call->every) rbt_settings_read(&settings, log, "audit_prune", error);
+    bool passed_over = call->every && !settings.archive;
+    rbt_settings_free(&settings);
+    if (error->code != SQLITE_OK || passed_over) return error->code;
     if (call->report.length) rbt_buffer_add_byte(&call->report, '\n');
     return rbt_prune_run(log, &call->report, error);
 }

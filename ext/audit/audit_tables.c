@@ -12,6 +12,7 @@
 #include "log_paths.h"
 #include "log_table.h"
 #include "log_verify.h"
+#include "settings.h"
 
 static void add_finding(void *context, const char *level, const char *kind, int64_t id,
                         const char *detail) {
@@ -85,6 +86,12 @@ static int list_log(rbt_log *log, void *context, rbt_error *error) {
     if (damage.code == SQLITE_NOMEM || damage.code == SQLITE_BUSY)
         rbt_fail(error, damage.code, "%s", damage.message ? damage.message : log->name);
     rbt_error_clear(&damage);
+    rbt_settings settings;
+    /* where it cannot be read, as declared: audit_verify tells of damage */
+    rbt_settings_read(&settings, log, "audit_logs", &damage);
+    if (damage.code == SQLITE_NOMEM || damage.code == SQLITE_BUSY)
+        rbt_fail(error, damage.code, "%s", damage.message ? damage.message : log->name);
+    rbt_error_clear(&damage);
     int64_t entries = (int64_t)log->frontier.size - 1;
     rbt_list_text(list, log->name);
     rbt_list_text(list, log->schema);
@@ -98,9 +105,10 @@ static int list_log(rbt_log *log, void *context, rbt_error *error) {
         for (int i = 0; i < 5; i++)
             rbt_list_null(list);
     }
-    add_text_or_null(list, log->declaration->archive);
-    add_text_or_null(list, log->declaration->archive_after);
-    add_text_or_null(list, log->declaration->retain);
+    add_text_or_null(list, settings.archive);
+    add_text_or_null(list, settings.archive_after);
+    add_text_or_null(list, settings.retain);
+    rbt_settings_free(&settings);
     rbt_list_i64(list, log->declaration->sealed);
     add_text_or_null(list, intact ? log->origin : NULL);
     if (intact && has_checkpoint)

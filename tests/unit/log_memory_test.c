@@ -107,6 +107,8 @@ static void test_reads(void) {
     report(sweep(NULL, "SELECT audit_root('log', 3), audit_leaf('log', 2), audit_size('log')",
                  false, 3, INTACT),
            "audit_root, audit_leaf, audit_size");
+    report(sweep(NULL, "SELECT audit_error('log', a, n, j) FROM log", false, 1, INTACT),
+           "audit_error over many rows");
     report(sweep(NULL, "SELECT * FROM audit_logs", false, 5, INTACT), "audit_logs");
     report(sweep(NULL, "SELECT * FROM audit_verify('log')", true, 23, INTACT),
            "audit_verify as a table");
@@ -152,6 +154,18 @@ static void test_life(void) {
            "discarding and dropping one");
 }
 
+static void test_settings(void) {
+    must("SELECT audit_set('log', 'archive_after', '1 day')"); /* makes rustybt_events */
+    report(sweep("SELECT audit_set('log', 'archive_after', '1 day')",
+                 "SELECT audit_set('log', 'archive_after', '2 days')", false, 7,
+                 "SELECT archive_after IN ('1 day', '2 days') AND audit_verify('rustybt_events') "
+                 "IS NOT NULL FROM audit_logs WHERE name = 'log'"),
+           "setting an option");
+    report(sweep(NULL, "SELECT * FROM audit_logs", false, 7,
+                 "SELECT archive_after = '2 days' FROM audit_logs WHERE name = 'log'"),
+           "audit_logs with an option set");
+}
+
 static void test_archive(void) {
     report(sweep(APPEND, "SELECT audit_archive('log', 'cold', 'now')", false, 89,
                  INTACT
@@ -174,7 +188,7 @@ static void test_archive(void) {
 }
 
 int main(void) {
-    plan(24);
+    plan(99);
     failing_memory_install();
     sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* small allocations shall fail, too */
     sqlite3_initialize();
@@ -195,6 +209,7 @@ int main(void) {
     test_appends();
     test_reads();
     test_life();
+    test_settings();
     test_archive();
     test_damaged();
     is_int(sqlite3_close(db), SQLITE_OK, "the connection closes");
