@@ -86,7 +86,7 @@ static int list_log(rbt_log *log, void *context, rbt_error *error) {
     if (damage.code == SQLITE_NOMEM || damage.code == SQLITE_BUSY)
         rbt_fail(error, damage.code, "%s", damage.message ? damage.message : log->name);
     rbt_error_clear(&damage);
-    rbt_settings settings;
+    rbt_settings settings = {0};
     /* where it cannot be read, as declared: audit_verify tells of damage */
     rbt_settings_read(&settings, log, "audit_logs", &damage);
     if (damage.code == SQLITE_NOMEM || damage.code == SQLITE_BUSY)
