@@ -17,12 +17,14 @@
 #include "settings.h"
 #include "subject_hold.h"
 
-/* Asked by the gate's triggers: 1 while one of our own statements runs. */
+/* Asked by the triggers of gates and of subjects' keys: 1 while a statement of our own writes there. */
 static void append_only(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     (void)argv;
-    const rbt_logs *logs = rbt_connection_of(context)->logs;
-    sqlite3_result_int(context, logs && logs->inside > 0);
+    rbt_logs *logs = rbt_connection_of(context)->logs;
+    bool yes = logs && (logs->inside > 0 || logs->gate_writes > 0);
+    if (yes && logs->inside == 0) logs->gate_writes--;
+    sqlite3_result_int(context, yes);
 }
 
 rbt_log *rbt_audit_open(sqlite3_context *context, sqlite3_value *argument, const char *who,

@@ -47,7 +47,9 @@ typedef struct rbt_logs {
     rbt_connection *connection;
     rbt_discarded *discarded;
     struct rbt_log *first;
-    int inside; /* > 0 while a statement of ours sets a gate or writes keys: the guards' question */
+    /* What rustybt_append_only() answers with yes: */
+    int inside;      /* > 0 while a log is created, or a statement writes subjects' keys */
+    int gate_writes; /* writes to a gate that are yet to come of the statement that runs */
 } rbt_logs;
 
 typedef struct rbt_log {
