@@ -81,6 +81,29 @@ static void check_level(rbt_verification *v, unsigned level, uint64_t first, rbt
     }
 }
 
+/* Runs of the tree that reach beyond the log's end: the next entries' hashes would meet them. */
+static int check_tree_end(rbt_verification *v, rbt_error *error) {
+    rbt_log *log = v->log;
+    long long size = (long long)log->frontier.size;
+    sqlite3_stmt *beyond = rbt_prepare(
+        log->db, error, log->name,
+        "SELECT node >> %d, node & %lld, length(hashes) / 32, %lld >> (8 * (node >> %d)) FROM "
+        "\"%w\".\"%w_tree\" WHERE node < 0 OR (node & %lld) + length(hashes) / 32 > %lld >> (8 * "
+        "(node >> %d)) ORDER BY node",
+        RBT_TILE_SHIFT, (1LL << RBT_TILE_SHIFT) - 1, size, RBT_TILE_SHIFT, log->schema, log->name,
+        (1LL << RBT_TILE_SHIFT) - 1, size, RBT_TILE_SHIFT);
+    if (!beyond) return error->code;
+    while (sqlite3_step(beyond) == SQLITE_ROW)
+        rbt_log_problem(
+            v, "tree", -1,
+            "the tree holds %lld hashes of tile level %lld from number %lld on, where "
+            "the log gives only %lld",
+            (long long)sqlite3_column_int64(beyond, 2), (long long)sqlite3_column_int64(beyond, 0),
+            (long long)sqlite3_column_int64(beyond, 1), (long long)sqlite3_column_int64(beyond, 3));
+    if (sqlite3_finalize(beyond) != SQLITE_OK) rbt_fail_db(error, log->db, log->name);
+    return error->code;
+}
+
 /* The tree's upper tiles against the ones below, and the frontier of the head against the tiles. */
 static int check_tree(rbt_verification *v, rbt_error *error) {
     rbt_log *log = v->log;
@@ -98,7 +121,7 @@ static int check_tree(rbt_verification *v, rbt_error *error) {
     rbt_error_clear(&trouble);
     /* Levels 0 to 7 of pruned blocks are gone; all from level 8 on stay. */
     uint64_t kept = ((uint64_t)log->pruned_to + 1) / RBT_TILE_HASHES;
-    if (v->quick) return error->code;
+    if (v->quick || check_tree_end(v, error) != SQLITE_OK) return error->code;
     for (unsigned level = 8; level < RBT_TREE_MAX_LEVEL && error->code == SQLITE_OK; level += 8)
         check_level(v, level, level == 8 ? kept : 0, error);
     return error->code;

@@ -42,7 +42,7 @@ typedef struct rbt_hash_text {
 } rbt_hash_text;
 
 static inline rbt_hash_text rbt_hash_to_text(const rbt_hash *hash) {
-    rbt_hash_text text;
+    rbt_hash_text text = {{0}};
     rbt_hex_encode(text.hex, hash->bytes, sizeof hash->bytes);
     return text;
 }

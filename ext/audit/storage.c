@@ -156,8 +156,17 @@ int rbt_storage_create(sqlite3 *db, const char *schema, const rbt_storage *stora
 }
 
 int rbt_storage_drop(sqlite3 *db, const char *schema, const char *log, rbt_error *error) {
-    for (int i = 0; rbt_storage_suffixes[i] && error->code == SQLITE_OK; i++)
-        rbt_execute(db, error, log, "DROP TABLE IF EXISTS \"%w\".\"%w_%s\"", schema, log,
-                    rbt_storage_suffixes[i]);
+    for (int i = 0; rbt_storage_suffixes[i] && error->code == SQLITE_OK; i++) {
+        char *table = sqlite3_mprintf("%s_%s", log, rbt_storage_suffixes[i]);
+        if (!table) return rbt_fail_nomem(error);
+        /* what is gone, or is a view that someone put there, must not keep the rest from being dropped */
+        int code =
+            sqlite3_table_column_metadata(db, schema, table, NULL, NULL, NULL, NULL, NULL, NULL);
+        if (code == SQLITE_OK)
+            rbt_execute(db, error, log, "DROP TABLE \"%w\".\"%w\"", schema, table);
+        else if (code != SQLITE_ERROR)
+            rbt_fail_db(error, db, log);
+        rbt_free(table);
+    }
     return error->code;
 }

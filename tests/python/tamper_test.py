@@ -11,7 +11,7 @@ import sqlite3
 
 import independent
 import rbt
-from attacks import apply, fill, findings, make, quietly, rewrite
+from attacks import apply, fill, findings, leaf, make, quietly, rewrite
 
 COUNT = 100  # entries: fewer than 256, so that the tree is one level of tiles
 DROP = [f"DROP TRIGGER log_rows_{event}" for event in ("insert", "update", "delete")]
@@ -322,6 +322,14 @@ HOT = {
     "a hash in the tree changed": (blob("log_tree", "hashes", 1, 32 * 4), {("tree", 5)}),
     "the genesis' hash in the tree changed": (blob("log_tree", "hashes", 0, 0), {("tree", 0)}),
     "the tree emptied": (["DELETE FROM log_tree"], {("tree", 0)}),
+    "hashes added to the tree": (
+        ["INSERT INTO log_tree VALUES(200, zeroblob(64))"],
+        {("tree", None)},
+    ),
+    "the segments' table replaced by a view": (
+        ["DROP TABLE log_segments", "CREATE VIEW log_segments AS SELECT 1 AS first_id"],
+        {("schema", None)},
+    ),
     "a run of the tree shortened": (
         ["UPDATE log_tree SET hashes = substr(hashes, 1, 64) WHERE node = 1"],
         {("tree", 3)},
@@ -458,6 +466,93 @@ def hex_edits(place):
     rbt.ok(any(("changed", 31) in found for found in kinds), "and the row is named")
 
 
+def entry_hash(db, number, as_number=None):
+    """The leaf hash of a stored row, in hex, under its own id or another."""
+    row = list(rbt.rows(db, f"SELECT * FROM log_rows WHERE id = {number}")[0])
+    row[0] = as_number or number
+    return independent.leaf_hash(leaf(row)).hex()
+
+
+def details(place):
+    """The sentences say what was expected and what came."""
+    base = rbt.connect(place / "hot.db", False)
+    was = {number: entry_hash(base, number) for number in (3, 4, 5, 42)}
+    time = dict(rbt.rows(base, "SELECT id, recorded_at FROM log_rows"))
+    trigger = rbt.value(base, "SELECT sql FROM sqlite_schema WHERE name = 'log_rows_update'")
+    base.close()
+    weak = trigger.replace("BEGIN", "WHEN 0 BEGIN")
+
+    def told(attack, want, name):
+        path = place / "try.db"
+        shutil.copy(place / "hot.db", path)
+        apply(path, attack)
+        db = rbt.connect(path)
+        got = findings(db)
+        want = want(db) if callable(want) else want
+        if not rbt.ok(want in got, f"told: {name}"):
+            rbt.note(f"want {want}\n got {got[:4]}")
+        db.close()
+
+    told(
+        quietly("UPDATE log_rows SET n = 5 WHERE id = 42"),
+        lambda db: (
+            "changed",
+            42,
+            f"log: entry 42 was changed after it was logged; its hash was {was[42]}, it is "
+            f"{entry_hash(db, 42)} now",
+        ),
+        "the hash that a changed entry had, and the one it has",
+    )
+    told(
+        quietly("UPDATE log_rows SET r = 'five' WHERE id = 42"),
+        (
+            "changed",
+            42,
+            "log: entry 42 was changed after it was logged, to what no append writes; its hash was "
+            + was[42],
+        ),
+        "that no append writes such a row",
+    )
+    told(
+        HOT["two rows swapped"][0],
+        lambda db: (
+            "reordered",
+            4,
+            f"log: entry 4 was moved: its row is what was logged as entry 3; its hash was {was[4]}, "
+            f"that of its row is {entry_hash(db, 4)}",
+        ),
+        "where a moved entry was",
+    )
+    told(
+        quietly("UPDATE log_rows SET recorded_at = 1 WHERE id = 51"),
+        (
+            "clock",
+            51,
+            f"log: entry 51 is recorded at 1, before the entry that precedes it, at {time[50]}",
+        ),
+        "both times where the clock runs backwards",
+    )
+    told(
+        HOT["a hash in the tree changed"][0],
+        (
+            "tree",
+            5,
+            f"log: the tree's hash of entry 5 was changed; it should be {was[5]}, it is "
+            f"{bytes([bytes.fromhex(was[5])[0] ^ 1]).hex()}{was[5][2:]}",
+        ),
+        "the hash that the tree should hold",
+    )
+    told(
+        ["DROP TRIGGER log_rows_update", weak],
+        (
+            "schema",
+            None,
+            f"log: trigger log_rows_update was changed; it should read: {trigger}; it reads: {weak}",
+        ),
+        "what a trigger should read, and what it reads",
+    )
+
+
 def shadows(place):
     """TEMP tables and views of our names change nothing."""
     path = place / "try.db"
@@ -509,13 +604,14 @@ def attempt(db, sql):
 
 def main():
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY), rbt.folder() as place:
-        rbt.plan(2 * len(REFUSED) + 3 * len(HOT) + 2 + 2 + 3)
+        rbt.plan(2 * len(REFUSED) + 3 * len(HOT) + 2 + 6 + 2 + 3)
         db = make(place / "hot.db")
         fill(db, 1, COUNT)
         db.close()
         refused(place)
         found(place, "hot.db", HOT)
         hex_edits(place)
+        details(place)
         shadows(place)
         discard_needs_reason(place)
     rbt.done()
