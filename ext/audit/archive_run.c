@@ -439,24 +439,23 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
     job *j = NULL;
     int lock = -1;
     if (rbt_require_no_transaction(log, who, error) != SQLITE_OK) return error->code;
-    if (rbt_settings_read(&settings, log, who, error) == SQLITE_OK)
-        directory = choose_directory(log, &settings, directory, error);
-    if (error->code == SQLITE_OK) choose_cutoff(log, &settings, &cutoff, error);
-    const rbt_keys *keys =
-        error->code == SQLITE_OK ? rbt_connection_keys(connection, who, error) : NULL;
-    if (!keys) {
-        rbt_settings_free(&settings);
-        return error->code;
-    }
+    const rbt_keys *keys = rbt_connection_keys(connection, who, error);
+    if (!keys) return error->code;
     const rbt_signing_key *signing = rbt_keys_signing(keys);
-    if (!signing) {
-        rbt_settings_free(&settings);
+    if (!signing)
         return rbt_fail(error, SQLITE_ERROR,
                         "%s: a segment is signed, and there is no key; set RUSTYBT_SIGNING_KEY or "
                         "RUSTYBT_ENCRYPTION_KEY",
                         who);
-    }
     rbt_keys_retain(keys); /* what runs meanwhile may read them anew */
+    if (rbt_settings_read(&settings, log, who, error) == SQLITE_OK)
+        directory = choose_directory(log, &settings, directory, error);
+    if (error->code == SQLITE_OK) choose_cutoff(log, &settings, &cutoff, error);
+    if (error->code != SQLITE_OK) {
+        rbt_settings_free(&settings);
+        rbt_keys_free((rbt_keys *)keys);
+        return error->code;
+    }
     rbt_log_directory(&path, log, directory);
     j = rbt_calloc(sizeof *j);
     char *opened = rbt_buffer_take(&path);

@@ -101,7 +101,7 @@ SELECT DISTINCT kind FROM audit_verify('*');
 VACUUM INTO 'copy.db';
 ATTACH 'copy.db' AS copy;
 -- test: VACUUM INTO copies the logs of main, whole
-SELECT kind, detail LIKE 'log: 1 entries (0 hot, 1 cold)%' FROM audit_verify('copy.log');
+SELECT kind, detail LIKE 'log: 1 entry (0 hot, 1 cold)%' FROM audit_verify('copy.log');
 -- expect: verified|1
 -- database: :memory:
 CREATE VIRTUAL TABLE log USING audit_log(n INTEGER);

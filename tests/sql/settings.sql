@@ -70,7 +70,7 @@ SELECT log, json_extract(detail, '$.option', '$.value', '$.previous') FROM rusty
 SELECT level, count(*) FROM audit_verify('*');
 -- expect: info|3
 -- test: archiving goes by what was set
-SELECT audit_archive('*') GLOB 'log: archived 1 entries in 1 segment, *';
+SELECT audit_archive('*') GLOB 'log: archived 1 entry in 1 segment, *';
 -- expect: 1
 -- test: into the folder that was set, kept as long as was set
 SELECT path LIKE '%colder/log-%', expires_us - published_us > 3999 * 86400000000 FROM audit_segments('log');
