@@ -68,6 +68,7 @@ static void add_columns(rbt_buffer *out, const rbt_leaf_shape *shape) {
         rbt_buffer_add_text(out, i > 0 ? ",{\"name\":" : "{\"name\":");
         rbt_json_add_string(out, shape->columns[i].name, strlen(shape->columns[i].name));
         add_text(out, "type", rbt_column_type_name(shape->columns[i].type));
+        if (shape->columns[i].since) add_number(out, "since", shape->columns[i].since);
         rbt_buffer_add_byte(out, '}');
     }
     rbt_buffer_add_byte(out, ']');
@@ -289,12 +290,15 @@ static void get_columns(parser *p, const rbt_json_node *root, rbt_leaf_shape *sh
         rbt_column_type type;
         char *name = get_text(p, node, "name");
         char *type_name = get_text(p, node, "type");
+        int64_t since = 0, before = shape->count ? shape->columns[shape->count - 1].since : 0;
+        if (before || member(p, node, "since"))
+            since = get_number(p, node, "since", before > 1 ? before : 1, INT64_MAX);
         if (name && type_name) {
             if (!rbt_column_type_parse(&type, type_name, strlen(type_name)) ||
                 name_taken(shape, name))
                 refuse(p, "columns");
-            else
-                rbt_leaf_shape_add(shape, name, strlen(name), type, p->error);
+            else if (rbt_leaf_shape_add(shape, name, strlen(name), type, p->error) == SQLITE_OK)
+                shape->columns[shape->count - 1].since = since;
         }
         rbt_free(name);
         rbt_free(type_name);

@@ -8,7 +8,9 @@
 **
 **   format                    "rustybt-segment-v1"
 **   log, log_id, origin       name, 32 hex digits, name of the key that signs
-**   columns, salted           [{"name","type"},…] as declared; whether lines carry a salt
+**   columns, salted           [{"name","type","since"},…] as declared, without those that no line has;
+**                             since: the first id that has the column (absent: all); whether lines
+**                             carry a salt
 **   first_id, last_id         inclusive; 0 is the genesis line
 **   first_recorded_at, last_recorded_at   of the first and the last line
 **   rows, raw_bytes, data_bytes   lines; bytes of text; bytes of all data frames

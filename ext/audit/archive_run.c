@@ -236,12 +236,14 @@ static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_sum
                          rbt_error *error) {
     rbt_log *log = j->log;
     rbt_verifier *trusted = NULL;
+    rbt_leaf_shape shape = log->declaration->shape; /* of it, the columns that its entries have */
+    shape.count = rbt_leaf_columns_of(&shape, j->last_id);
     rbt_segment_plan plan = {.who = who,
                              .directory = j->path,
                              .name = j->file,
                              .log = log->name,
                              .origin = log->origin,
-                             .shape = &log->declaration->shape,
+                             .shape = &shape,
                              .first_id = j->first_id,
                              .last_id = j->last_id,
                              .before = &j->before,

@@ -200,7 +200,22 @@ failed:
     return NULL;
 }
 
-static int read_column_constraints(reader *r, rbt_log_column *column) {
+/* SINCE id: a decimal number as rbt_buffer_add_i64 writes it, not below that of the column before. */
+static int read_since(reader *r, const rbt_leaf_shape *shape) {
+    int64_t since = 0, before = shape->count > 1 ? shape->columns[shape->count - 2].since : 0;
+    bool fits = r->token.kind == RBT_TOKEN_NUMBER && r->token.length <= 18;
+    for (size_t i = 0; i < r->token.length && fits; i++) {
+        fits = r->token.text[i] >= '0' + (i == 0) && r->token.text[i] <= '9';
+        since = since * 10 + (r->token.text[i] - '0');
+    }
+    if (!fits) return refuse(r, "expected an entry's id after SINCE");
+    if (since < before) return refuse(r, "SINCE falls below that of the column before");
+    shape->columns[shape->count - 1].since = since;
+    advance(r);
+    return SQLITE_OK;
+}
+
+static int read_column_constraints(reader *r, rbt_log_column *column, const rbt_leaf_shape *shape) {
     while (r->token.kind != RBT_TOKEN_END) {
         if (rbt_token_is_word(r->token, "NOT")) {
             advance(r);
@@ -219,6 +234,10 @@ static int read_column_constraints(reader *r, rbt_log_column *column) {
             if (column->references) return refuse(r, "a second REFERENCES");
             advance(r);
             if (!(column->references = read_references(r))) return r->error->code;
+        } else if (rbt_token_is_word(r->token, "SINCE")) {
+            if (shape->columns[shape->count - 1].since) return refuse(r, "a second SINCE");
+            advance(r);
+            if (read_since(r, shape) != SQLITE_OK) return r->error->code;
         } else if (rbt_token_is_word(r->token, "UNIQUE") ||
                    rbt_token_is_word(r->token, "PRIMARY")) {
             return refuse(r, "a log's key is its id; use INDEX(column) to look entries up: "
@@ -229,6 +248,11 @@ static int read_column_constraints(reader *r, rbt_log_column *column) {
             return refuse(r, "expected NOT NULL, CHECK, DEFAULT or REFERENCES");
         }
     }
+    int64_t since = shape->columns[shape->count - 1].since;
+    if (since && column->not_null)
+        return refuse(r, "a column that older entries lack cannot be NOT NULL; leave that out");
+    if (!since && shape->count > 1 && shape->columns[shape->count - 2].since)
+        return refuse(r, "expected SINCE, which the column before has,");
     return SQLITE_OK;
 }
 
@@ -266,7 +290,7 @@ static int read_column(reader *r, rbt_declaration *d) {
             d->columns = columns;
             memset(&columns[count], 0, sizeof *columns);
             if (rbt_leaf_shape_add(&d->shape, name, strlen(name), type, r->error) == SQLITE_OK)
-                read_column_constraints(r, &columns[count]);
+                read_column_constraints(r, &columns[count], &d->shape);
         }
     }
     rbt_free(name);

@@ -2,9 +2,10 @@
 ** What stands between the parentheses of USING audit_log(…): columns, indexes, checks and options
 ** (DESIGN §6), read from the module's arguments. Pure.
 **
-**   name TYPE [NOT NULL] [CHECK(expr)] [DEFAULT value] [REFERENCES table(column)]
+**   name TYPE [NOT NULL] [CHECK(expr)] [DEFAULT value] [REFERENCES table(column)] [SINCE id]
 **   INDEX(column, …)    CHECK(expr)    option=value
 **
+** SINCE is written by audit_set, behind a column that it adds to a log: the first entry that has it.
 ** TYPE is TEXT, INTEGER, REAL, BLOB or JSON. A DEFAULT is a literal, or an expression in parentheses of
 ** literals and of those functions of SQLite that only compute.
 */

@@ -115,7 +115,8 @@ int rbt_leaf_write(rbt_buffer *out, const rbt_leaf_shape *shape, const char *log
         rbt_base64_encode(out, salt, RBT_SALT_SIZE, false);
         rbt_buffer_add_byte(out, '"');
     }
-    for (size_t i = 0; i < shape->count; i++) {
+    size_t count = rbt_leaf_columns_of(shape, id);
+    for (size_t i = 0; i < count; i++) {
         const rbt_leaf_column *column = &shape->columns[i];
         bool has_bytes = values[i].kind == RBT_TEXT || values[i].kind == RBT_BLOB;
         /* Before the bytes are copied, so that a huge value costs no memory. */
@@ -379,10 +380,12 @@ bool rbt_leaf_parse(rbt_leaf *leaf, const rbt_leaf_shape *shape, const char *lin
     if (!skip_text(&r, recorded_at_key, sizeof recorded_at_key - 1)) return false;
     if (!read_integer(&r, &leaf->recorded_at)) return false;
     if (shape->salted && !read_salt(&r, leaf)) return false;
+    size_t count = rbt_leaf_columns_of(shape, leaf->id);
     for (size_t i = 0; i < shape->count; i++) {
         const rbt_leaf_column *column = &shape->columns[i];
         rbt_value *value = &leaf->values[i];
         *value = (rbt_value){.kind = RBT_NULL};
+        if (i >= count) continue;
         bool is_wanted = wanted >> (i < 63 ? i : 63) & 1;
         if (!skip_text(&r, column->prefix, column->prefix_length)) return false;
         if (!read_value(&r, leaf, length, column->type, is_wanted ? value : NULL)) return false;

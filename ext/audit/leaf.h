@@ -6,6 +6,7 @@
 ** Keys in declared order, no spaces. INTEGER in decimal; REAL as Python's repr (−0.0 as 0.0); TEXT
 ** escaping only `"`, `\` and U+0000–001F; BLOB as padded base64; JSON verbatim (minified before);
 ** NULL as null. With a salt, a third key "salt" holds 16 bytes in base64. At most 65,535 bytes.
+** A column that was added to the log later has no key in the entries of before, null or otherwise.
 */
 #ifndef RBT_AUDIT_LEAF_H
 #define RBT_AUDIT_LEAF_H
@@ -35,19 +36,28 @@ typedef struct rbt_leaf_column {
     rbt_column_type type;
     char *prefix; /* `,"name":` as it stands in the line, escaped */
     size_t prefix_length;
+    int64_t since; /* the first id that has the column; 0: all */
 } rbt_leaf_column;
 
-/* The declared columns of a log, without id, recorded_at and salt. */
+/* The declared columns of a log, without id, recorded_at and salt. `since` never falls from one to the next. */
 typedef struct rbt_leaf_shape {
     rbt_leaf_column *columns;
     size_t count;
     bool salted;
 } rbt_leaf_shape;
 
-/* Appends a column; takes a copy of the name. */
+/* Appends a column of all entries; takes a copy of the name. */
 int rbt_leaf_shape_add(rbt_leaf_shape *shape, const char *name, size_t name_length,
                        rbt_column_type type, rbt_error *error);
 void rbt_leaf_shape_free(rbt_leaf_shape *shape);
+
+/* How many of the columns entry `id` has; they are the first ones. */
+static inline size_t rbt_leaf_columns_of(const rbt_leaf_shape *shape, int64_t id) {
+    size_t count = shape->count;
+    while (count > 0 && shape->columns[count - 1].since > id)
+        count--;
+    return count;
+}
 
 typedef enum rbt_value_kind {
     RBT_NULL,
@@ -67,7 +77,7 @@ typedef struct rbt_value {
 } rbt_value;
 
 /* Appends the line without newline. values[i] must be NULL or of column i's own kind, finite, UTF-8,
-** minified JSON: the caller has checked. Fails (SQLITE_ERROR, "<log>: …") when the line is over
+** minified JSON, and those of columns that came after the entry are not read: the caller has checked. Fails (SQLITE_ERROR, "<log>: …") when the line is over
 ** RBT_LEAF_MAX bytes, and on lack of memory. salt is NULL unless shape->salted. */
 int rbt_leaf_write(rbt_buffer *out, const rbt_leaf_shape *shape, const char *log, int64_t id,
                    int64_t recorded_at, const uint8_t salt[RBT_SALT_SIZE], const rbt_value *values,

@@ -14,7 +14,7 @@
 #include "../crypto/key_reload.h"
 #include "../crypto/stack.h"
 #include "events.h"
-#include "genesis.h"
+#include "log_extend.h"
 #include "log_seal.h"
 
 #include <sodium.h>
@@ -72,6 +72,7 @@ static int read_genesis(rbt_log *log, rbt_error *error) {
                 memcpy(log->log_id, genesis.log_id, sizeof log->log_id);
                 memcpy(log->origin, genesis.origin, sizeof log->origin);
                 log->sealed = genesis.sealed;
+                log->recorded = false;
                 log->genesis = rbt_buffer_take(&text);
                 if (!log->genesis) rbt_fail_nomem(error);
             }
@@ -82,18 +83,28 @@ static int read_genesis(rbt_log *log, rbt_error *error) {
     return error->code;
 }
 
-/* The declaration in sqlite_schema must be the one that leaf 0 binds. */
+/* The declaration in sqlite_schema must be the one that leaf 0 binds, or what rustybt_events says was made
+** of it since. Those events only grow: what they said once holds until a rollback. */
 static int check_declaration(rbt_log *log, rbt_error *error) {
+    const rbt_declaration *declaration = log->declaration;
     rbt_genesis genesis = {0};
-    if (rbt_genesis_parse(&genesis, log->genesis, strlen(log->genesis), log->name, error) ==
-            SQLITE_OK &&
-        !rbt_declaration_equal(log->declaration, genesis.argument_count,
-                               (const char *const *)genesis.arguments))
+    bool holds = log->recorded;
+    if (holds) return SQLITE_OK;
+    rbt_genesis_parse(&genesis, log->genesis, strlen(log->genesis), log->name, error);
+    if (error->code == SQLITE_OK && declaration->argument_count > genesis.argument_count)
+        holds = rbt_genesis_extend(&genesis, log, error) == SQLITE_OK;
+    if (error->code == SQLITE_OK && !rbt_declaration_equal(declaration, genesis.argument_count,
+                                                           (const char *const *)genesis.arguments))
         rbt_fail(
             error, SQLITE_CORRUPT_VTAB,
             "%s: the log was created with another declaration than the schema has now; appends "
             "are refused",
             log->name);
+    if (error->code == SQLITE_OK &&
+        rbt_leaf_columns_of(&declaration->shape, (int64_t)log->frontier.size) <
+            declaration->shape.count)
+        damaged(log, "the log has a column from a later entry on than the next one", error);
+    log->recorded = holds && error->code == SQLITE_OK;
     rbt_genesis_free(&genesis);
     return error->code;
 }

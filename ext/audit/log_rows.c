@@ -42,6 +42,8 @@ int rbt_log_row_leaf_as(rbt_log *log, sqlite3_stmt *row, int64_t id, bool *fits,
     rbt_buffer_clear(&log->leaf);
     for (size_t i = 0; i < shape->count && *fits; i++)
         log->values[i] = rbt_log_stored_value(row, (int)i + 2, shape->columns[i].type, fits);
+    for (size_t i = rbt_leaf_columns_of(shape, id); i < shape->count && *fits; i++)
+        *fits = log->values[i].kind == RBT_NULL; /* it came after the entry */
     if (shape->salted && *fits) {
         salt = sqlite3_column_blob(row, (int)shape->count + 2);
         *fits = salt && sqlite3_column_bytes(row, (int)shape->count + 2) == RBT_SALT_SIZE;

@@ -355,6 +355,12 @@ int rbt_log_create(rbt_log *log, rbt_error *error) {
     rbt_hash hash;
     int64_t now = rbt_clock_us();
     uint8_t log_id[16];
+    if (rbt_leaf_columns_of(&log->declaration->shape, 0) < log->declaration->shape.count)
+        return rbt_fail(
+            error, SQLITE_ERROR,
+            "%s: SINCE is written by audit_set, which adds a column to a log that is there; "
+            "leave it out",
+            log->name);
     randombytes_buf(log_id, sizeof log_id);
     rbt_genesis_write(&genesis, log->name, log->declaration, log_id, now, error);
     if (error->code == SQLITE_OK && try_defaults(log, error) == SQLITE_OK)

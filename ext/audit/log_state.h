@@ -47,6 +47,7 @@ typedef struct rbt_logs {
     rbt_connection *connection;
     rbt_discarded *discarded;
     struct rbt_log *first;
+    const struct rbt_log_extension *extension; /* log_extend.h: under way, or NULL */
     /* What rustybt_append_only() answers with yes: */
     int inside;      /* > 0 while a log is created, or a statement writes subjects' keys */
     int gate_writes; /* writes to a gate that are yet to come of the statement that runs */
@@ -65,6 +66,7 @@ typedef struct rbt_log {
     uint8_t log_id[16];
     char origin[256];
     bool sealed;
+    bool recorded; /* rustybt_events says how the declaration came from the genesis's */
 
     /* The head: as last read or as appended to since. */
     bool loaded;   /* this transaction has read it */

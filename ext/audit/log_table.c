@@ -11,6 +11,7 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "log_extend.h"
 #include "log_values.h"
 #include "storage.h"
 
@@ -34,6 +35,8 @@ static int connect(sqlite3 *db, void *connection, int argc, const char *const *a
         else if (sqlite3_declare_vtab(db, text) != SQLITE_OK ||
                  sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS) != SQLITE_OK)
             rbt_fail_db(&error, db, argv[2]);
+        else if (create && rbt_log_is_extending(table->log))
+            rbt_log_adopt(table->log, &error);
         else if (create)
             rbt_log_create(table->log, &error);
     }
@@ -73,6 +76,7 @@ static int log_disconnect(sqlite3_vtab *table) {
 static int log_destroy(sqlite3_vtab *table) {
     rbt_log *log = log_of(table);
     rbt_error error = {0};
+    if (rbt_log_is_extending(log)) return log_disconnect(table);
     if (!rbt_log_is_discarded(log) && rbt_log_peek(log, &error) == SQLITE_OK &&
         log->frontier.size > 1)
         rbt_fail(&error, SQLITE_READONLY, "%s: the log has entries", log->name);
@@ -137,9 +141,14 @@ static int log_sync(sqlite3_vtab *table) {
     return rbt_vtab_error(table, &error);
 }
 
-static int log_end(sqlite3_vtab *table) {
+static int log_commit(sqlite3_vtab *table) {
     rbt_log_forget(log_of(table), true);
     return SQLITE_OK;
+}
+
+static int log_rollback(sqlite3_vtab *table) {
+    log_of(table)->recorded = false;
+    return log_commit(table);
 }
 
 /* SQLite may wrap each statement that runs inside our own work in a savepoint, and roll it back when the
@@ -161,6 +170,7 @@ static int log_release_savepoint(sqlite3_vtab *table, int number) {
 /* The number may be one that was never announced, or -1: whatever it is, read again. */
 static int log_rollback_to(sqlite3_vtab *table, int number) {
     (void)number;
+    log_of(table)->recorded = false;
     if (log_of(table)->working == 0) rbt_log_forget(log_of(table), false);
     return SQLITE_OK;
 }
@@ -183,8 +193,8 @@ const rbt_module_v4 rbt_audit_log_module = {
              .xUpdate = log_update,
              .xBegin = log_begin,
              .xSync = log_sync,
-             .xCommit = log_end,
-             .xRollback = log_end,
+             .xCommit = log_commit,
+             .xRollback = log_rollback,
              .xRename = log_rename,
              .xSavepoint = log_savepoint,
              .xRelease = log_release_savepoint,

@@ -6,7 +6,7 @@
 #include "../base/bytes.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
-#include "genesis.h"
+#include "log_extend.h"
 #include "log_list.h"
 #include "log_rows.h"
 #include "log_seal.h"
@@ -156,16 +156,18 @@ static void add_arguments(rbt_buffer *out, int count, char *const *arguments) {
         rbt_buffer_printf(out, "%s%s", i ? ", " : "", arguments[i]);
 }
 
-static void report_declaration(rbt_verification *v, const rbt_genesis *genesis) {
+static void report_declaration(rbt_verification *v, const rbt_genesis *genesis, bool extended) {
     const rbt_declaration *declaration = v->log->declaration;
     rbt_buffer expected = {0}, found = {0};
     add_arguments(&expected, genesis->argument_count, genesis->arguments);
     add_arguments(&found, declaration->argument_count, declaration->arguments);
     const char *then = rbt_buffer_text(&expected), *now = rbt_buffer_text(&found);
-    rbt_log_problem(v, "declaration", 0,
-                    "the declaration in sqlite_schema is not the one the log was created with; it "
-                    "should read: %s; it reads: %s",
-                    then ? then : "(out of memory)", now ? now : "(out of memory)");
+    rbt_log_problem(
+        v, "declaration", 0,
+        "the declaration in sqlite_schema is not the one the log was created with%s; it "
+        "should read: %s; it reads: %s",
+        extended ? ", extended as rustybt_events says" : "", then ? then : "(out of memory)",
+        now ? now : "(out of memory)");
     rbt_buffer_free(&expected);
     rbt_buffer_free(&found);
 }
@@ -174,17 +176,24 @@ static int check_declaration(rbt_verification *v, rbt_error *error) {
     rbt_log *log = v->log;
     rbt_genesis genesis = {0};
     rbt_error trouble = {0};
-    if (rbt_genesis_parse(&genesis, log->genesis, strlen(log->genesis), log->name, &trouble) !=
+    if (rbt_genesis_parse(&genesis, log->genesis, strlen(log->genesis), log->name, &trouble) ==
         SQLITE_OK) {
-        if (trouble.code == SQLITE_NOMEM) rbt_fail_nomem(error);
-        rbt_log_problem(v, "declaration", 0, "%s", trouble.message ? trouble.message : log->name);
-    } else if (!rbt_declaration_equal(log->declaration, genesis.argument_count,
-                                      (const char *const *)genesis.arguments)) {
-        report_declaration(v, &genesis);
-    } else if (genesis.sealed != log->declaration->sealed) {
-        rbt_log_problem(v, "declaration", 0,
-                        "the genesis says sealed where the declaration does not");
+        int first = genesis.argument_count;
+        /* the events also tell of a column that is gone; quick_check does without that */
+        if (!v->quick || log->declaration->argument_count > first)
+            rbt_genesis_extend(&genesis, log, &trouble);
+        if (trouble.code == SQLITE_OK &&
+            !rbt_declaration_equal(log->declaration, genesis.argument_count,
+                                   (const char *const *)genesis.arguments))
+            report_declaration(v, &genesis, genesis.argument_count > first);
+        else if (trouble.code == SQLITE_OK && genesis.sealed != log->declaration->sealed)
+            rbt_log_problem(v, "declaration", 0,
+                            "the genesis says sealed where the declaration does not");
     }
+    if (trouble.code == SQLITE_NOMEM)
+        rbt_fail_nomem(error);
+    else if (trouble.code != SQLITE_OK)
+        rbt_log_problem(v, "declaration", 0, "%s", trouble.message ? trouble.message : log->name);
     rbt_error_clear(&trouble);
     rbt_genesis_free(&genesis);
     return error->code;

@@ -8,6 +8,7 @@
 #include "../base/memory.h"
 #include "../base/sql_util.h"
 #include "events.h"
+#include "log_extend.h"
 
 void rbt_settings_free(rbt_settings *settings) {
     rbt_free(settings->archive);
@@ -85,7 +86,8 @@ static int replay_event(void *context, const char *detail, size_t length, rbt_er
         if (log_id.failed || option.failed || value.failed)
             rbt_fail_nomem(error);
         else if (!id || !name || !text ||
-                 (strcmp(id, own_id) == 0 && !apply(r->settings, name, text, error)))
+                 (strcmp(id, own_id) == 0 && !rbt_extends_log(name) &&
+                  !apply(r->settings, name, text, error)))
             rbt_fail(error, SQLITE_CORRUPT_VTAB,
                      "%s: an event of action 'set' in " RBT_EVENTS_LOG " is not one of audit_set; "
                      "SELECT * FROM audit_verify('" RBT_EVENTS_LOG "') tells more",
@@ -121,8 +123,8 @@ static int check_value(const rbt_log *log, rbt_settings *now, const char *option
     char **text = option_text(now, option);
     if (!text)
         return rbt_fail(error, SQLITE_ERROR,
-                        "%s: option must be archive, archive_after or retain; the others are part "
-                        "of the log's identity",
+                        "%s: option must be archive, archive_after, retain, add_column or "
+                        "add_index; the others are part of the log's identity",
                         who);
     if (!value[0]) return rbt_fail(error, SQLITE_ERROR, "%s: value must not be empty", who);
     if (text == &now->archive) return SQLITE_OK;
@@ -176,8 +178,10 @@ static void audit_set(sqlite3_context *context, int argc, sqlite3_value **argv) 
         rbt_fail(&error, SQLITE_ERROR,
                  "%s: it must be called by itself, as SELECT %s(log, option, value)", who, who);
     if (error.code == SQLITE_OK) log = rbt_log_find(connection, name, who, &error);
-    if (log && rbt_settings_read(&now, log, who, &error) == SQLITE_OK &&
-        check_value(log, &now, option, value, who, &error) == SQLITE_OK) {
+    if (log && rbt_extends_log(option)) {
+        rbt_log_extend(log, option, value, who, &report, &error);
+    } else if (log && rbt_settings_read(&now, log, who, &error) == SQLITE_OK &&
+               check_value(log, &now, option, value, who, &error) == SQLITE_OK) {
         const char *previous = *option_text(&now, option);
         if (previous && strcmp(previous, value) == 0) {
             rbt_buffer_printf(&report, "%s: %s is '%s' already", log->name, option, value);
@@ -197,7 +201,8 @@ static void audit_set(sqlite3_context *context, int argc, sqlite3_value **argv) 
 
 const rbt_function rbt_setting_functions[] = {
     {"audit_set", 3, 3, RBT_DIRECT, audit_set, "audit_set(log, option, value)", "encryption",
-     "sets archive, archive_after or retain, which only grows, of a log from now on; recorded in "
-     "rustybt_events",
+     "sets archive, archive_after or retain, which only grows, of a log from now on, or gives it "
+     "one "
+     "more column or index (add_column, add_index); recorded in rustybt_events",
      "SELECT audit_set('order_audit_log', 'archive_after', '2 years')"},
     {0}};

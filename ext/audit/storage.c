@@ -28,26 +28,33 @@ static void add_object(rbt_storage *storage, const char *type, char *name, rbt_b
     objects[storage->count++] = (rbt_storage_object){type, name, text};
 }
 
+/* The definition of a column of <log>_rows. */
+static void add_column(rbt_buffer *sql, const rbt_declaration *d, size_t i) {
+    const rbt_log_column *column = &d->columns[i];
+    rbt_column_type type = d->shape.columns[i].type;
+    rbt_add_identifier(sql, d->shape.columns[i].name);
+    rbt_buffer_printf(sql, " %s", type == RBT_COLUMN_JSON ? "TEXT" : rbt_column_type_name(type));
+    if (column->not_null) rbt_buffer_add_text(sql, " NOT NULL");
+    if (column->check) rbt_buffer_printf(sql, " CHECK(%s)", column->check);
+    if (column->references)
+        rbt_buffer_printf(sql, " REFERENCES %s DEFERRABLE INITIALLY DEFERRED", column->references);
+}
+
+/* ALTER TABLE puts a new column behind the others and before the checks of the table, and ", " before it. */
 static void add_rows(rbt_storage *storage, const char *log, const rbt_declaration *d) {
+    static const char salt[] = ", salt BLOB NOT NULL";
     rbt_buffer sql = {0};
     rbt_buffer_printf(&sql,
                       "CREATE TABLE \"%w_rows\"(id INTEGER PRIMARY KEY, recorded_at INTEGER NOT "
                       "NULL",
                       log);
+    size_t first = rbt_leaf_columns_of(&d->shape, 0);
     for (size_t i = 0; i < d->shape.count; i++) {
-        const rbt_log_column *column = &d->columns[i];
-        rbt_column_type type = d->shape.columns[i].type;
+        if (i == first && d->shape.salted) rbt_buffer_add_text(&sql, salt);
         rbt_buffer_add_text(&sql, ", ");
-        rbt_add_identifier(&sql, d->shape.columns[i].name);
-        rbt_buffer_printf(&sql, " %s",
-                          type == RBT_COLUMN_JSON ? "TEXT" : rbt_column_type_name(type));
-        if (column->not_null) rbt_buffer_add_text(&sql, " NOT NULL");
-        if (column->check) rbt_buffer_printf(&sql, " CHECK(%s)", column->check);
-        if (column->references)
-            rbt_buffer_printf(&sql, " REFERENCES %s DEFERRABLE INITIALLY DEFERRED",
-                              column->references);
+        add_column(&sql, d, i);
     }
-    if (d->shape.salted) rbt_buffer_add_text(&sql, ", salt BLOB NOT NULL");
+    if (first == d->shape.count && d->shape.salted) rbt_buffer_add_text(&sql, salt);
     for (size_t i = 0; i < d->check_count; i++)
         rbt_buffer_printf(&sql, ", CHECK(%s)", d->checks[i]);
     rbt_buffer_add_byte(&sql, ')');
@@ -152,6 +159,28 @@ int rbt_storage_create(sqlite3 *db, const char *schema, const rbt_storage *stora
                        rbt_error *error) {
     for (size_t i = 0; i < storage->count && error->code == SQLITE_OK; i++)
         create_object(db, schema, &storage->objects[i], log, error);
+    return error->code;
+}
+
+int rbt_storage_extend(sqlite3 *db, const char *schema, const rbt_declaration *before,
+                       const rbt_declaration *after, const char *log, rbt_error *error) {
+    rbt_storage storage = {0};
+    for (size_t i = before->shape.count; i < after->shape.count && error->code == SQLITE_OK; i++) {
+        rbt_buffer column = {0};
+        add_column(&column, after, i);
+        const char *text = rbt_buffer_text(&column);
+        if (!text)
+            rbt_fail_nomem(error);
+        else
+            rbt_execute(db, error, log, "ALTER TABLE \"%w\".\"%w_rows\" ADD COLUMN %s", schema, log,
+                        text);
+        rbt_buffer_free(&column);
+    }
+    add_indexes(&storage, log, after);
+    if (storage.failed) rbt_fail_nomem(error);
+    for (size_t i = 1 + before->index_count; i < storage.count && error->code == SQLITE_OK; i++)
+        create_object(db, schema, &storage.objects[i], log, error); /* behind the guard */
+    rbt_storage_free(&storage);
     return error->code;
 }
 

@@ -2,7 +2,8 @@
 ** The tables behind a log, as SQL text: written from the declaration alone, so that verification can
 ** write them again and compare with what sqlite_schema holds (DESIGN §6, Storage).
 **
-**   <log>_rows      one row an entry: id, recorded_at, the declared columns, salt
+**   <log>_rows      one row an entry: id, recorded_at, the declared columns, salt, the columns that were
+**                   added later
 **   <log>_gate      1: entries up to `size` exist, higher ids may be appended (shut: 2^63-1)
 **                   2: rows up to `size` may be pruned (shut: -1)
 **   <log>_tree      node = tile level << 56 | index of its first hash; runs of 32-byte hashes; a full
@@ -37,6 +38,9 @@ void rbt_storage_free(rbt_storage *storage);
 /* Creates them in the given schema of db; drops them (tables take the rest with them). */
 int rbt_storage_create(sqlite3 *db, const char *schema, const rbt_storage *storage, const char *log,
                        rbt_error *error);
+/* Makes the storage of `before` that of `after`, whose arguments are those of before and more. */
+int rbt_storage_extend(sqlite3 *db, const char *schema, const rbt_declaration *before,
+                       const rbt_declaration *after, const char *log, rbt_error *error);
 int rbt_storage_drop(sqlite3 *db, const char *schema, const char *log, rbt_error *error);
 
 /* The suffixes of the five tables, for iteration; NULL at the end. */

@@ -38,10 +38,10 @@ SELECT name, archive, archive_after, retain FROM audit_logs WHERE name <> 'rusty
 -- expect: plain|cold|NULL|NULL
 -- test: what identifies a log does not change
 SELECT audit_set('log', 'origin', 'example.com/log');
--- error: audit_set: option must be archive, archive_after or retain; the others are part of the log's identity
+-- error: audit_set: option must be archive, archive_after, retain, add_column or add_index; the others are part of the log's identity
 -- test: nor does a misspelt option pass
 SELECT audit_set('log', 'Retain', '20 years');
--- error: audit_set: option must be archive, archive_after or retain; the others are part of the log's identity
+-- error: audit_set: option must be archive, archive_after, retain, add_column or add_index; the others are part of the log's identity
 -- test: a duration is one
 SELECT audit_set('log', 'archive_after', 'soon');
 -- error: audit_set: archive_after must be a duration such as '90 days' or '7 years'
