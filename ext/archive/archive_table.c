@@ -17,7 +17,7 @@ typedef struct archive_vtab {
     rbt_connection *connection;
     char *pattern; /* archive only, as all below */
     uint8_t log_id[16];
-    rbt_leaf_shape shape; /* of the first segment when the table was connected */
+    rbt_leaf_shape shape; /* of the newest segment when the table was connected */
 } archive_vtab;
 
 typedef struct archive_cursor {
@@ -125,22 +125,55 @@ static char *unquote(const char *argument) {
     return text;
 }
 
-/* Takes log and columns from the first segment. Its signature is checked when it is read from, so that
-** the schema can be listed without keys. */
-static int read_first(archive_vtab *table, rbt_error *error) {
-    const char *who = "archive";
-    char **paths;
-    size_t count;
-    if (rbt_expand_paths(table->pattern, who, &paths, &count, error) != SQLITE_OK)
-        return error->code;
+/* The file with the highest name: a segment's name is the log's and the ids that it holds, in 12 digits. */
+static const char *newest_of(char *const *paths, size_t count) {
+    const char *newest = NULL, *newest_name = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const char *slash = strrchr(paths[i], '/');
+        const char *name = slash ? slash + 1 : paths[i];
+        if (newest && strcmp(name, newest_name) <= 0) continue;
+        newest = paths[i];
+        newest_name = name;
+    }
+    return newest;
+}
+
+/* Takes log and columns from a segment. */
+static int read_segment(archive_vtab *table, const char *path, rbt_error *error) {
     rbt_segment segment = {.file = -1};
-    rbt_problems strict = rbt_problems_strict(who, paths[0], error);
-    if (rbt_segment_open(&segment, who, paths[0], &strict, error) == SQLITE_OK) {
+    rbt_problems strict = rbt_problems_strict("archive", path, error);
+    if (rbt_segment_open(&segment, "archive", path, &strict, error) == SQLITE_OK) {
         memcpy(table->log_id, segment.manifest.log_id, sizeof table->log_id);
         table->shape = segment.manifest.shape;
         segment.manifest.shape = (rbt_leaf_shape){0};
     }
     rbt_segment_close(&segment);
+    return error->code;
+}
+
+/* Takes the log from the first segment, and the columns from the newest one of it, which has them all: a
+** log may be given more. Signatures are checked when the table is read from, so that the schema can be
+** listed without keys; so is what else may be wrong with the newest segment. */
+static int read_columns(archive_vtab *table, rbt_error *error) {
+    char **paths;
+    size_t count;
+    if (rbt_expand_paths(table->pattern, "archive", &paths, &count, error) != SQLITE_OK)
+        return error->code;
+    const char *newest = newest_of(paths, count);
+    if (read_segment(table, paths[0], error) == SQLITE_OK && newest != paths[0]) {
+        archive_vtab latest = {0};
+        rbt_error later = {0};
+        if (read_segment(&latest, newest, &later) == SQLITE_OK &&
+            memcmp(latest.log_id, table->log_id, sizeof table->log_id) == 0 &&
+            latest.shape.count > table->shape.count) {
+            rbt_leaf_shape shape = table->shape;
+            table->shape = latest.shape;
+            latest.shape = shape;
+        }
+        if (later.code == SQLITE_NOMEM) rbt_fail_nomem(error);
+        rbt_error_clear(&later);
+        rbt_leaf_shape_free(&latest.shape);
+    }
     rbt_free_paths(paths, count);
     return error->code;
 }
@@ -183,7 +216,7 @@ static int archive_connect(sqlite3 *db, void *connection, int argument_count,
         rbt_fail(&error, SQLITE_ERROR,
                  "archive: expected one argument, a path or glob in quotes, such as "
                  "'cold/*.jsonl.zst'");
-    else if (read_first(table, &error) == SQLITE_OK)
+    else if (read_columns(table, &error) == SQLITE_OK)
         declare(db, &table->shape, &error);
     if (error.code == SQLITE_OK) {
         *out = &table->base;

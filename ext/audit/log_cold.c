@@ -204,6 +204,8 @@ static int take_terms(rbt_cold *cold, const rbt_query *query, sqlite3_value **ar
     cold->zones = rbt_calloc((query->term_count + 1) * sizeof *cold->zones);
     if (!cold->terms || !cold->zones) return rbt_fail_nomem(error);
     for (size_t i = 0; i < query->term_count; i++) {
+        if (query->terms[i].op == RBT_PLAN_IN)
+            continue; /* SQLite holds the entries against the list */
         if (!rbt_term_applies(cold->log, &query->terms[i], arguments[i])) continue;
         if (is_text_order(cold->log, &query->terms[i])) continue;
         cold_term *term = &cold->terms[cold->term_count++];

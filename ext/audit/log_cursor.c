@@ -129,31 +129,138 @@ static int advance(log_cursor *cursor, rbt_error *error) {
     }
 }
 
-/* Takes a statement for the plan, without the terms that do not apply to these arguments, and binds. */
-static int start_hot(log_cursor *cursor, sqlite3_value **arguments, rbt_error *error) {
+/* The texts of an IN's list, copied. NULL and BLOB equal no TEXT. A number may equal one in ways that only
+** SQLite knows (rbt_term_applies); with one in it, or more texts than can be bound, the list is no help. */
+typedef struct in_list {
+    sqlite3_value **values;
+    size_t count;
+    bool helps;
+} in_list;
+
+enum { LONGEST_LIST = 4096 };
+
+static int take_listed(in_list *list, sqlite3_value *value, size_t limit, rbt_error *error) {
+    int type = sqlite3_value_type(value);
+    if (type != SQLITE_TEXT) {
+        list->helps = type == SQLITE_NULL || type == SQLITE_BLOB;
+        return SQLITE_OK;
+    }
+    list->helps = list->count < limit;
+    if (!list->helps) return SQLITE_OK;
+    if ((list->count & (list->count - 1)) == 0) { /* full at each power of 2 */
+        size_t capacity = list->count ? 2 * list->count : 1;
+        sqlite3_value **values = rbt_realloc(list->values, capacity * sizeof *values);
+        if (!values) return rbt_fail_nomem(error);
+        list->values = values;
+    }
+    list->values[list->count] = sqlite3_value_dup(value);
+    return list->values[list->count++] ? SQLITE_OK : rbt_fail_nomem(error);
+}
+
+static int read_list(in_list *list, sqlite3_value *argument, size_t limit, const char *who,
+                     rbt_error *error) {
+    sqlite3_value *value = NULL;
+    int code = sqlite3_vtab_in_first(argument, &value);
+    list->helps = true;
+    while (code == SQLITE_OK && value && list->helps) {
+        if (take_listed(list, value, limit, error) != SQLITE_OK) return error->code;
+        code = sqlite3_vtab_in_next(argument, &value);
+    }
+    if (code == SQLITE_NOMEM) return rbt_fail_nomem(error);
+    if (code != SQLITE_OK && code != SQLITE_DONE)
+        return rbt_fail(error, code, "%s: the list of an IN cannot be read", who);
+    return SQLITE_OK;
+}
+
+/* What one xFilter makes of the arguments; three arrays, each of one member a term. */
+typedef struct filter_arguments {
+    bool *leave_out;
+    in_list *lists;
+    size_t *parameters; /* of each list; a power of 2, so that few statements serve all lengths */
+} filter_arguments;
+
+static void free_arguments(filter_arguments *taken, size_t count) {
+    for (size_t i = 0; taken->lists && i < count; i++) {
+        for (size_t k = 0; k < taken->lists[i].count; k++)
+            sqlite3_value_free(taken->lists[i].values[k]);
+        rbt_free(taken->lists[i].values);
+    }
+    rbt_free(taken->lists);
+    rbt_free(taken->parameters);
+    rbt_free(taken->leave_out);
+}
+
+/* *as_planned: OUT, whether the plan's own SQL serves. */
+static int take_arguments(filter_arguments *taken, log_cursor *cursor, sqlite3_value **arguments,
+                          bool *as_planned, rbt_error *error) {
     rbt_log *log = log_of(cursor);
     const rbt_query *query = &cursor->query;
-    rbt_buffer reduced = {0};
-    const char *sql = query->sql;
-    bool all = true;
-    bool *leave_out = rbt_calloc(query->term_count + 1);
-    if (!leave_out) return rbt_fail_nomem(error);
-    for (size_t i = 0; i < query->term_count; i++) {
-        leave_out[i] = !rbt_term_applies(log, &query->terms[i], arguments[i]);
-        if (leave_out[i]) all = false;
+    size_t count = query->term_count;
+    size_t bindable = (size_t)sqlite3_limit(log->db, SQLITE_LIMIT_VARIABLE_NUMBER, -1);
+    *as_planned = true;
+    taken->leave_out = rbt_calloc(count + 1);
+    taken->lists = rbt_calloc((count + 1) * sizeof *taken->lists);
+    taken->parameters = rbt_calloc((count + 1) * sizeof *taken->parameters);
+    if (!taken->leave_out || !taken->lists || !taken->parameters) return rbt_fail_nomem(error);
+    bindable = bindable > count ? bindable - count : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (query->terms[i].op != RBT_PLAN_IN) {
+            taken->leave_out[i] = !rbt_term_applies(log, &query->terms[i], arguments[i]);
+        } else {
+            size_t limit = LONGEST_LIST, parameters = 1;
+            while (limit > bindable)
+                limit /= 2;
+            if (read_list(&taken->lists[i], arguments[i], limit, log->name, error) != SQLITE_OK)
+                return error->code;
+            while (parameters < taken->lists[i].count)
+                parameters *= 2;
+            taken->leave_out[i] = !taken->lists[i].helps || limit == 0;
+            taken->parameters[i] = taken->leave_out[i] ? 0 : parameters;
+            bindable -= taken->parameters[i];
+            *as_planned = false;
+        }
+        if (taken->leave_out[i]) *as_planned = false;
     }
-    if (!all) {
-        rbt_query_sql(&reduced, log, query, leave_out);
-        sql = rbt_buffer_text(&reduced);
+    return SQLITE_OK;
+}
+
+/* Binds what is there of the parameters of the plan's statement. */
+static int bind_arguments(log_cursor *cursor, const filter_arguments *taken,
+                          sqlite3_value **arguments, rbt_error *error) {
+    const rbt_query *query = &cursor->query;
+    sqlite3_stmt *statement = cursor->plan->statement;
+    int last = sqlite3_bind_parameter_count(statement);
+    size_t listed = query->term_count;
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < query->term_count && code == SQLITE_OK; i++) {
+        if (taken->leave_out[i]) continue;
+        if (query->terms[i].op != RBT_PLAN_IN) {
+            if ((int)i < last) code = sqlite3_bind_value(statement, (int)i + 1, arguments[i]);
+            continue;
+        }
+        for (size_t k = 0; k < taken->lists[i].count && code == SQLITE_OK; k++)
+            code = sqlite3_bind_value(statement, (int)(listed + k) + 1, taken->lists[i].values[k]);
+        listed += taken->parameters[i];
+    }
+    return code == SQLITE_OK ? code : rbt_fail_db(error, log_of(cursor)->db, log_of(cursor)->name);
+}
+
+/* Takes a statement for the plan, without the terms that do not apply to these arguments, and binds. */
+static int start_hot(log_cursor *cursor, sqlite3_value **arguments, rbt_error *error) {
+    const rbt_query *query = &cursor->query;
+    rbt_buffer written = {0};
+    filter_arguments taken = {0};
+    const char *sql = query->sql;
+    bool as_planned;
+    if (take_arguments(&taken, cursor, arguments, &as_planned, error) == SQLITE_OK && !as_planned) {
+        rbt_query_sql(&written, log_of(cursor), query, taken.leave_out, taken.parameters);
+        sql = rbt_buffer_text(&written);
         if (!sql) rbt_fail_nomem(error);
     }
-    if (sql) cursor->plan = take_plan(log, sql, error);
-    int parameters = cursor->plan ? sqlite3_bind_parameter_count(cursor->plan->statement) : 0;
-    for (size_t i = 0; i < query->term_count && (int)i < parameters; i++)
-        if (sqlite3_bind_value(cursor->plan->statement, (int)i + 1, arguments[i]) != SQLITE_OK)
-            rbt_fail_db(error, log->db, log->name);
-    rbt_buffer_free(&reduced);
-    rbt_free(leave_out);
+    if (error->code == SQLITE_OK) cursor->plan = take_plan(log_of(cursor), sql, error);
+    if (cursor->plan) bind_arguments(cursor, &taken, arguments, error);
+    rbt_buffer_free(&written);
+    free_arguments(&taken, query->term_count);
     return error->code;
 }
 

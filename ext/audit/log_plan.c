@@ -12,6 +12,8 @@ static const char *operator_text(int op) {
     switch (op) {
     case SQLITE_INDEX_CONSTRAINT_EQ:
         return "=";
+    case RBT_PLAN_IN:
+        return "IN";
     case SQLITE_INDEX_CONSTRAINT_GT:
         return ">";
     case SQLITE_INDEX_CONSTRAINT_LE:
@@ -58,6 +60,7 @@ static void add_column_name(rbt_buffer *out, const rbt_log *log, int column) {
 typedef struct estimate {
     bool by_id;       /* id = ? */
     bool by_index;    /* = on the first column of an INDEX */
+    bool by_list;     /* IN on it */
     int id_ranges;    /* bounds on id */
     int index_ranges; /* bounds on the first column of an INDEX */
     int others;
@@ -73,6 +76,8 @@ static void count_term(estimate *e, const rbt_log *log, int column, int op) {
         e->id_ranges++;
     else if (indexed && equal)
         e->by_index = true;
+    else if (indexed && op == RBT_PLAN_IN)
+        e->by_list = true;
     else if (indexed && is_range(op))
         e->index_ranges++;
     else
@@ -89,6 +94,9 @@ static void set_cost(const estimate *e, const rbt_log *log, sqlite3_index_info *
     } else if (e->by_index) {
         rows = rows > 100000 ? rows / 10000 : 10;
         cost = 20 + rows * 3;
+    } else if (e->by_list) { /* of 25 values, as SQLite itself guesses */
+        rows = rows > 100000 ? rows / 400 : 250;
+        cost = 100 + rows * 3;
     } else if (e->id_ranges || e->index_ranges) {
         rows /= e->id_ranges > 1 || e->index_ranges > 1 ? 64 : 4;
         cost = 20 + rows * (e->id_ranges ? 2 : 3);
@@ -112,7 +120,8 @@ bool rbt_term_applies(const rbt_log *log, const rbt_plan_term *term, sqlite3_val
 }
 
 void rbt_query_sql(rbt_buffer *out, const rbt_log *log, const rbt_query *query,
-                   const bool *leave_out) {
+                   const bool *leave_out, const size_t *lists) {
+    size_t listed = query->term_count;
     int tier = (int)log->declaration->shape.count + RBT_LOG_COLUMN_FIRST;
     const char *joint = " WHERE ";
     rbt_buffer_add_text(out, "SELECT id");
@@ -128,25 +137,39 @@ void rbt_query_sql(rbt_buffer *out, const rbt_log *log, const rbt_query *query,
         joint = " AND ";
         add_column_name(out, log, query->terms[i].column);
         rbt_buffer_printf(out, " %s", operator_text(query->terms[i].op));
-        if (!is_unary(query->terms[i].op)) rbt_buffer_printf(out, " ?%d", (int)i + 1);
+        if (query->terms[i].op == RBT_PLAN_IN)
+            for (size_t k = 0, count = lists ? lists[i] : 1; k < count; k++)
+                rbt_buffer_printf(out, "%s?%d%s", k ? ", " : " (", (int)++listed,
+                                  k + 1 == count ? ")" : "");
+        else if (!is_unary(query->terms[i].op))
+            rbt_buffer_printf(out, " ?%d", (int)i + 1);
     }
     if (query->flags & RBT_PLAN_BY_ID)
         rbt_buffer_add_text(out, query->flags & RBT_PLAN_DESCENDING ? " ORDER BY id DESC"
                                                                     : " ORDER BY id");
 }
 
-/* Whether a constraint becomes a term, and whether SQLite need not check it again. */
+/* SQLite tells an IN from an = only among the first constraints (sqlite3_vtab_in's mask of 32 bits). */
+enum { CONSTRAINTS_WITH_LISTS = 32 };
+
+/* Whether a constraint becomes a term, of which operator, and whether SQLite need not check it again. */
 static bool take_constraint(const rbt_log *log, sqlite3_index_info *info, int i, int column,
-                            bool *exact) {
+                            int *op_out, bool *exact) {
     int op = info->aConstraint[i].op;
     sqlite3_value *right = NULL;
     *exact = true;
-    if (!operator_text(op)) return false;
+    *op_out = op;
+    if (op == RBT_PLAN_IN || !operator_text(op)) return false;
     /* `= … COLLATE NOCASE` finds more than our BINARY comparison would. */
     if (sqlite3_stricmp(sqlite3_vtab_collation(info, i), "BINARY") != 0) return false;
     if (is_unary(op) || !is_text(log, column)) return true;
-    /* SQLite would hand over one value of an IN at a time and check it without the affinity of the list. */
-    if (sqlite3_vtab_in(info, i, -1)) return false;
+    /* SQLite would hand over one value of an IN at a time and check it without the affinity of the list. All at
+    ** once they come as the list's affinity has made them, and SQLite checks the rows against the list. */
+    if (sqlite3_vtab_in(info, i, 1)) {
+        *op_out = RBT_PLAN_IN;
+        *exact = false;
+        return true;
+    }
     /* A text literal has no affinity: then the comparison is one of texts. */
     *exact = sqlite3_vtab_rhs_value(info, i, &right) == SQLITE_OK && right &&
              sqlite3_value_type(right) == SQLITE_TEXT;
@@ -154,6 +177,7 @@ static bool take_constraint(const rbt_log *log, sqlite3_index_info *info, int i,
         *exact = !is_range(op); /* the order of texts depends on the database's encoding */
         return true;
     }
+    if (i >= CONSTRAINTS_WITH_LISTS) return false;
     /* If the other side turns out to have NUMERIC affinity and to hold text, texts that look like numbers
     ** sort before it: = IS > >= still find all they should, the others might not. */
     return op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS ||
@@ -171,12 +195,13 @@ int rbt_log_best_index(rbt_log *log, sqlite3_index_info *info, rbt_error *error)
         const struct sqlite3_index_constraint *c = &info->aConstraint[i];
         int column = c->iColumn < 0 ? RBT_LOG_COLUMN_ID : c->iColumn;
         bool exact;
-        if (!c->usable || column >= tier || !take_constraint(log, info, i, column, &exact))
+        int op;
+        if (!c->usable || column >= tier || !take_constraint(log, info, i, column, &op, &exact))
             continue;
-        query.terms[query.term_count++] = (rbt_plan_term){column, c->op};
+        query.terms[query.term_count++] = (rbt_plan_term){column, op};
         info->aConstraintUsage[i].argvIndex = (int)query.term_count;
         info->aConstraintUsage[i].omit = exact;
-        count_term(&e, log, column, c->op);
+        count_term(&e, log, column, op);
     }
     if (info->nOrderBy == 1 && info->aOrderBy[0].iColumn <= RBT_LOG_COLUMN_ID)
         query.flags |= RBT_PLAN_BY_ID | (info->aOrderBy[0].desc ? RBT_PLAN_DESCENDING : 0);
@@ -189,7 +214,7 @@ int rbt_log_best_index(rbt_log *log, sqlite3_index_info *info, rbt_error *error)
     for (size_t i = 0; i < query.term_count; i++)
         rbt_buffer_printf(&plan, "%d,%d;", query.terms[i].column, query.terms[i].op);
     rbt_buffer_add_byte(&plan, '|');
-    rbt_query_sql(&plan, log, &query, NULL);
+    rbt_query_sql(&plan, log, &query, NULL, NULL);
     info->idxStr = rbt_buffer_take(&plan);
     info->needToFreeIdxStr = info->idxStr != NULL;
     if (!info->idxStr) rbt_fail_nomem(error);
