@@ -231,6 +231,7 @@ int rbt_log_extend(rbt_log *log, const char *option, const char *value, const ch
         argument = make_argument(log, option, value, who, error);
     if (argument) after = declare(log, option, argument, error);
     if (after && (!is_column || try_column(log, after, error) == SQLITE_OK) &&
+        rbt_transaction_alters(&own, who, error) == SQLITE_OK &&
         rbt_storage_extend(log->db, log->schema, log->declaration, after, log->name, error) ==
             SQLITE_OK &&
         replace_table(log, after, error) == SQLITE_OK)

@@ -4,7 +4,8 @@
 ** Once memory has run out SQLite refuses every further statement until the outermost one has ended, a
 ** ROLLBACK as well; and the outermost one, SELECT f(), reads no table and so rolls nothing back. The
 ** transaction would stay open behind the caller's back. But a statement that reads, and fails for lack of
-** memory, takes the transaction with it (sqlite3VdbeHalt): so one is prepared before BEGIN and kept.
+** memory, takes the transaction with it (sqlite3VdbeHalt): so one is prepared before BEGIN and kept. After a
+** change of the schema it could not begin any more; but one that has begun, and ends without memory, will do.
 */
 #ifndef RBT_BASE_TRANSACTION_H
 #define RBT_BASE_TRANSACTION_H
@@ -21,6 +22,9 @@ typedef struct rbt_transaction {
 /* BEGIN IMMEDIATE. On failure nothing is open. */
 int rbt_transaction_begin(rbt_transaction *transaction, sqlite3 *db, const char *who,
                           rbt_error *error);
+
+/* To be called before work that changes the schema. */
+int rbt_transaction_alters(rbt_transaction *transaction, const char *who, rbt_error *error);
 
 /* COMMIT when there is no error by now, else, or when that fails, ROLLBACK. Without a beginning it does
 ** nothing. */

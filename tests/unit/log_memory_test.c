@@ -164,6 +164,16 @@ static void test_settings(void) {
     report(sweep(NULL, "SELECT * FROM audit_logs", false, 7,
                  "SELECT archive_after = '2 days' FROM audit_logs WHERE name = 'log'"),
            "audit_logs with an option set");
+    report(sweep("DROP TABLE IF EXISTS grown; CREATE VIRTUAL TABLE grown USING audit_log(a TEXT)",
+                 "SELECT audit_set('grown', 'add_column', 'b TEXT CHECK(b <> '''') DEFAULT ''x''')",
+                 false, 37,
+                 "SELECT audit_verify('grown') IS NOT NULL AND audit_verify('rustybt_events') IS "
+                 "NOT NULL"),
+           "adding a column");
+    must("INSERT INTO grown(a) VALUES('y')");
+    report(sweep(NULL, "INSERT INTO grown(a, b) VALUES('z', 'z')", true, 23,
+                 "SELECT audit_verify('grown') IS NOT NULL"),
+           "an append to a log that was given a column");
 }
 
 static void test_archive(void) {
@@ -181,6 +191,9 @@ static void test_archive(void) {
                  INTACT),
            "a query over cold and hot");
     report(sweep(NULL, "SELECT audit_leaf('log', 1)", false, 7, INTACT), "a cold leaf");
+    report(sweep(NULL, "SELECT count(*) FROM log WHERE a IN ('a', 'b', 'c', 'd', 'e')", false, 7,
+                 INTACT),
+           "a query with IN");
     report(sweep(NULL, "SELECT * FROM audit_verify('log')", false, 61, INTACT),
            "verifying segments");
     is_int(number("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"), 0,
@@ -188,7 +201,7 @@ static void test_archive(void) {
 }
 
 int main(void) {
-    plan(27);
+    plan(30);
     failing_memory_install();
     sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* small allocations shall fail, too */
     sqlite3_initialize();
