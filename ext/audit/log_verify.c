@@ -172,29 +172,44 @@ static void report_declaration(rbt_verification *v, const rbt_genesis *genesis, 
     rbt_buffer_free(&found);
 }
 
+/* What is wrong with the genesis or with the events, as a finding; what may pass is an error. */
+static int report_trouble(rbt_verification *v, const char *kind, const rbt_error *trouble,
+                          rbt_error *error) {
+    const char *message = trouble->message ? trouble->message : v->log->name;
+    if (trouble->code == SQLITE_NOMEM) return rbt_fail_nomem(error);
+    if (trouble->code == SQLITE_BUSY || trouble->code == SQLITE_LOCKED ||
+        trouble->code == SQLITE_INTERRUPT)
+        return rbt_fail(error, trouble->code, "%s", message);
+    rbt_log_problem(v, kind, 0, "%s", message);
+    return SQLITE_OK;
+}
+
+/* rustybt_events may have been archived where this process can trust no signature: then a declaration that is
+** the genesis's is told as untrusted, since it cannot be known that nothing was added and taken away. */
 static int check_declaration(rbt_verification *v, rbt_error *error) {
     rbt_log *log = v->log;
+    const rbt_declaration *declaration = log->declaration;
     rbt_genesis genesis = {0};
-    rbt_error trouble = {0};
-    if (rbt_genesis_parse(&genesis, log->genesis, strlen(log->genesis), log->name, &trouble) ==
+    rbt_error trouble = {0}, unread = {0};
+    if (rbt_genesis_parse(&genesis, log->genesis, strlen(log->genesis), log->name, &trouble) !=
         SQLITE_OK) {
-        int first = genesis.argument_count;
-        /* the events also tell of a column that is gone; quick_check does without that */
-        if (!v->quick || log->declaration->argument_count > first)
-            rbt_genesis_extend(&genesis, log, &trouble);
-        if (trouble.code == SQLITE_OK &&
-            !rbt_declaration_equal(log->declaration, genesis.argument_count,
-                                   (const char *const *)genesis.arguments))
-            report_declaration(v, &genesis, genesis.argument_count > first);
-        else if (trouble.code == SQLITE_OK && genesis.sealed != log->declaration->sealed)
-            rbt_log_problem(v, "declaration", 0,
-                            "the genesis says sealed where the declaration does not");
+        report_trouble(v, "declaration", &trouble, error);
+        goto cleanup;
     }
-    if (trouble.code == SQLITE_NOMEM)
-        rbt_fail_nomem(error);
-    else if (trouble.code != SQLITE_OK)
-        rbt_log_problem(v, "declaration", 0, "%s", trouble.message ? trouble.message : log->name);
+    int first = genesis.argument_count;
+    bool same = rbt_declaration_equal(declaration, first, (const char *const *)genesis.arguments);
+    /* the events also tell of a column that is gone; quick_check does without that */
+    if ((!v->quick || !same) && rbt_genesis_extend(&genesis, log, &unread) != SQLITE_OK)
+        report_trouble(v, same ? "untrusted" : "declaration", &unread, error);
+    else if (!rbt_declaration_equal(declaration, genesis.argument_count,
+                                    (const char *const *)genesis.arguments))
+        report_declaration(v, &genesis, genesis.argument_count > first);
+    else if (genesis.sealed != declaration->sealed)
+        rbt_log_problem(v, "declaration", 0,
+                        "the genesis says sealed where the declaration does not");
+cleanup:
     rbt_error_clear(&trouble);
+    rbt_error_clear(&unread);
     rbt_genesis_free(&genesis);
     return error->code;
 }
