@@ -23,6 +23,42 @@ static void check_names(void) {
     rbt_buffer_free(&name);
 }
 
+/* Columns that were added to the log: what a manifest says of them, and what none may say. */
+static void check_since(const rbt_segment_plan *plan, const rbt_manifest_facts *facts,
+                        rbt_leaf_shape *columns) {
+    static const char *const wrong[] = {"0", "4", "-9", "5.5", "\"5\"", "null", "true"};
+    rbt_buffer out = {0};
+    rbt_manifest parsed = {0};
+    rbt_error error = {0};
+    rbt_leaf_shape_add(columns, "b", 1, RBT_COLUMN_TEXT, &no_error);
+    rbt_leaf_shape_add(columns, "c", 1, RBT_COLUMN_REAL, &no_error);
+    columns->columns[1].since = 5;
+    columns->columns[2].since = 7;
+    rbt_manifest_write(&out, plan, facts);
+    char *text = rbt_buffer_text(&out);
+    ok(strstr(text,
+              "{\"name\":\"b\",\"type\":\"TEXT\",\"since\":5},{\"name\":\"c\",\"type\":\"REAL\","
+              "\"since\":7}]"),
+       "a manifest says since which id a column is there");
+    ok(rbt_manifest_parse(&parsed, text, strlen(text), &error) == SQLITE_OK &&
+           parsed.shape.columns[0].since == 0 && parsed.shape.columns[1].since == 5 &&
+           parsed.shape.columns[2].since == 7,
+       "and is read back");
+    rbt_manifest_free(&parsed);
+    const char *number = strstr(text, "7}]");
+    int refused = 0;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *changed =
+            sqlite3_mprintf("%.*s%s%s", (int)(number - text), text, wrong[i], number + 1);
+        refused += rbt_manifest_parse(&parsed, changed, strlen(changed), &error) == SQLITE_ERROR;
+        rbt_manifest_free(&parsed);
+        rbt_error_clear(&error);
+        sqlite3_free(changed);
+    }
+    is_int(refused, 7, "one that falls, or is no id, is refused");
+    rbt_buffer_free(&out);
+}
+
 static void check_zstd_gives_lines_back(const made *m) {
     char command[300];
     snprintf(command, sizeof command, "zstd -dc '%s'", m->path);
@@ -107,6 +143,7 @@ static void check_golden_manifest(void) {
         free(exact);
     }
     is_int(crashed, 0, "a manifest cut short never parses");
+    check_since(&plan, &facts, &small);
     rbt_buffer_clear(&out);
     uint8_t sha256[32];
     rbt_sha256_once(sha256, "{}", 2);
@@ -339,7 +376,7 @@ static void check_protocol(const made *small) {
 }
 
 int main(void) {
-    plan(53);
+    plan(56);
     begin_segments(ENTRIES);
     made big, second, small;
     check_names();
