@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
 ** Columns and indexes that a log is given after it was created (DESIGN §6). May call base and audit.
 **
-** Genesis binds the first declaration. audit_set(log, 'add_column' or 'add_index', …) puts one argument more
-** behind those of the declaration in sqlite_schema: `venue TEXT SINCE 5`, `INDEX(venue)`. It is on record in
-** rustybt_events, as an event of action 'set':
+** Genesis binds the first declaration. audit_set(log, 'add_column' or 'add_index', …) puts one argument
+** more behind those of the declaration in sqlite_schema: `venue TEXT SINCE 5`, `INDEX(venue)`. It is on
+** record in rustybt_events, as an event of action 'set':
 **
 **   {"option":"add_column","value":"venue TEXT","previous":null,"log_id":"32 hex digits",
 **    "argument":"venue TEXT SINCE 5","arguments":7}
 **
-** argument: as it stands in the declaration since; arguments: how many those are, with it. So today's declaration is
-** the genesis's arguments and then those of the events, oldest first, and nothing else is accepted. Leaves of
-** the entries before SINCE stay as they are, without a key for the column; later ones have it, last of the
-** declared ones, null included.
+** argument: as it stands in the declaration; arguments: how many those are, with it. So today's
+** declaration is the genesis's arguments and then those of the events, oldest first, and nothing else is
+** accepted. Leaves of the entries before SINCE stay as they are, without a key for the column; later ones
+** have it, last of the declared ones, null included.
 */
 #ifndef RBT_AUDIT_LOG_EXTEND_H
 #define RBT_AUDIT_LOG_EXTEND_H

@@ -6,8 +6,9 @@
 **   {"option":"archive_after","value":"2 years","previous":"1 year","log_id":"32 hex digits"}
 **
 ** log_id ties the event to this log, not to a later one of its name. retain only grows: the longest of the
-** declaration and all events holds, so no event, nor one taken away, makes it shorter than declared. audit_set also
-** gives a log columns and indexes (log_extend.h), with events of the same action. May call base and audit.
+** declaration and all events holds, so no event, nor one taken away, makes it shorter than declared.
+** audit_set also gives a log columns and indexes (log_extend.h), with events of the same action. May call
+** base and audit.
 */
 #ifndef RBT_AUDIT_SETTINGS_H
 #define RBT_AUDIT_SETTINGS_H
