@@ -53,7 +53,10 @@ int rbt_events_add(rbt_connection *connection, const char *schema, const char *a
     sqlite3_bind_text(insert, 1, action, -1, SQLITE_STATIC);
     sqlite3_bind_text(insert, 2, log, -1, SQLITE_STATIC);
     sqlite3_bind_text(insert, 3, text, -1, SQLITE_STATIC);
+    rbt_logs *logs = rbt_logs_of(connection);
+    if (logs) logs->events_writes++;
     rbt_run(connection->db, insert, error, who);
+    if (logs) logs->events_writes--;
     sqlite3_finalize(insert);
     return error->code;
 }
@@ -66,7 +69,7 @@ int rbt_events_visit(rbt_connection *connection, const char *schema, const char 
         return error->code;
     /* through the log, not its storage: what was archived and pruned counts, too */
     sqlite3_stmt *rows = rbt_prepare(connection->db, error, who,
-                                     "SELECT detail FROM \"%w\"." RBT_EVENTS_LOG
+                                     "SELECT detail, recorded_at FROM \"%w\"." RBT_EVENTS_LOG
                                      " WHERE log = %Q AND action = %Q ORDER BY id",
                                      schema, log, action);
     while (rows && error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
@@ -74,7 +77,8 @@ int rbt_events_visit(rbt_connection *connection, const char *schema, const char 
         if (!detail)
             rbt_fail_nomem(error);
         else
-            visit(context, detail, (size_t)sqlite3_column_bytes(rows, 0), error);
+            visit(context, sqlite3_column_int64(rows, 1), detail,
+                  (size_t)sqlite3_column_bytes(rows, 0), error);
     }
     if (rows && sqlite3_finalize(rows) != SQLITE_OK) rbt_fail_db(error, connection->db, who);
     return error->code;

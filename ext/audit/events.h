@@ -20,9 +20,9 @@ int rbt_events_prepare(rbt_connection *connection, const char *schema, const cha
 int rbt_events_add(rbt_connection *connection, const char *schema, const char *action,
                    const char *log, rbt_buffer *detail, const char *who, rbt_error *error);
 
-/* Called with the detail of an event, JSON text; returns SQLITE_OK to go on. */
-typedef int (*rbt_event_visitor)(void *context, const char *detail, size_t length,
-                                 rbt_error *error);
+/* Called with an event's time, and its detail, JSON text; returns SQLITE_OK to go on. */
+typedef int (*rbt_event_visitor)(void *context, int64_t recorded_at, const char *detail,
+                                 size_t length, rbt_error *error);
 
 /* Visits the events of this action on that log, oldest first; none when the schema has no rustybt_events. */
 int rbt_events_visit(rbt_connection *connection, const char *schema, const char *action,

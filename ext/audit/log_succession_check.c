@@ -87,7 +87,9 @@ static int check_history(check *c, rbt_error *error) {
 }
 
 /* What rustybt_events says of this very log must be stored in it. */
-static int compare_event(void *context, const char *detail, size_t length, rbt_error *error) {
+static int compare_event(void *context, int64_t recorded_at, const char *detail, size_t length,
+                         rbt_error *error) {
+    (void)recorded_at;
     check *c = context;
     rbt_json document = {0};
     rbt_error malformed = {0}; /* no event of ours */

@@ -11,6 +11,7 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "events.h"
 #include "log_values.h"
 #include "storage.h"
 
@@ -108,6 +109,11 @@ static int log_update(sqlite3_vtab *table, int argc, sqlite3_value **argv, sqlit
     } else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) {
         rbt_fail(&error, SQLITE_READONLY, "%s is append-only: entries are never changed",
                  log->name);
+    } else if (sqlite3_stricmp(log->name, RBT_EVENTS_LOG) == 0 && log->logs->events_writes == 0) {
+        /* holds, expiries and settings are read from it: who may write to the database may not
+        ** thereby release a hold without audit_release */
+        rbt_fail(&error, SQLITE_READONLY,
+                 RBT_EVENTS_LOG " is written by rustybt alone, when something is done to a log");
     } else if (sqlite3_value_type(argv[1]) != SQLITE_NULL ||
                sqlite3_value_type(argv[2]) != SQLITE_NULL) {
         rbt_fail(&error, SQLITE_ERROR, "%s: id is given by the log; leave it out or NULL",
