@@ -20,4 +20,9 @@ void rbt_audit_close(sqlite3_context *context, rbt_log *log, sqlite3_stmt *hold,
 const char *rbt_audit_note_argument(rbt_buffer *out, sqlite3_value *value, const char *function,
                                     const char *argument, rbt_error *error);
 
+/* A moment: TEXT is a date as SQLite reads it, or 'now' (INT64_MAX), INTEGER Unix microseconds. argument names
+** it in the error. */
+int rbt_audit_time_argument(sqlite3 *db, sqlite3_value *value, const char *who,
+                            const char *argument, int64_t *time_us, rbt_error *error);
+
 #endif

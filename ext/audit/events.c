@@ -46,17 +46,17 @@ int rbt_events_add(rbt_connection *connection, const char *schema, const char *a
                    const char *log, rbt_buffer *detail, const char *who, rbt_error *error) {
     char *text = rbt_buffer_text(detail);
     if (!text) return rbt_fail_nomem(error);
-    sqlite3_stmt *insert = rbt_prepare(
-        connection->db, error, who,
-        "INSERT INTO \"%w\"." RBT_EVENTS_LOG "(action, log, detail) VALUES(?1, ?2, ?3)", schema);
+    sqlite3_stmt *insert = rbt_prepare(connection->db, error, who,
+                                       "INSERT INTO \"%w\"." RBT_EVENTS_LOG
+                                       "(action, log, detail, tier) VALUES(?1, ?2, ?3, ?4)",
+                                       schema);
     if (!insert) return error->code;
     sqlite3_bind_text(insert, 1, action, -1, SQLITE_STATIC);
     sqlite3_bind_text(insert, 2, log, -1, SQLITE_STATIC);
     sqlite3_bind_text(insert, 3, text, -1, SQLITE_STATIC);
-    rbt_logs *logs = rbt_logs_of(connection);
-    if (logs) logs->events_writes++;
+    /* no SQL can make such a value (sqlite.org/bindptr.html) */
+    sqlite3_bind_pointer(insert, 4, connection, RBT_EVENTS_PASS, NULL);
     rbt_run(connection->db, insert, error, who);
-    if (logs) logs->events_writes--;
     sqlite3_finalize(insert);
     return error->code;
 }

@@ -11,6 +11,10 @@
 
 #define RBT_EVENTS_LOG "rustybt_events"
 
+/* Who may write to the database must not be able to release a hold, or hide entries as expired, by an INSERT:
+** the log takes an event only with a pointer of this type in the hidden column tier. */
+#define RBT_EVENTS_PASS "rustybt_event"
+
 /* Makes the log in that schema unless it is there: sealed when the ring has a key. */
 int rbt_events_prepare(rbt_connection *connection, const char *schema, const char *who,
                        rbt_error *error);

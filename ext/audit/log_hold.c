@@ -135,13 +135,17 @@ int rbt_holds_read(rbt_holds *holds, rbt_connection *connection, const char *sch
     return error->code;
 }
 
+bool rbt_hold_is_on(const rbt_hold *hold, const rbt_log *log) {
+    return log->genesis ? memcmp(hold->log_id, log->log_id, sizeof hold->log_id) == 0
+                        : sqlite3_stricmp(hold->log, log->name) == 0;
+}
+
 const rbt_hold *rbt_hold_on(const rbt_holds *holds, const rbt_log *log, int64_t first_id,
                             int64_t last_id) {
     for (size_t i = 0; i < holds->count; i++) {
         const rbt_hold *hold = &holds->items[i];
-        bool same = log->genesis ? memcmp(hold->log_id, log->log_id, sizeof hold->log_id) == 0
-                                 : sqlite3_stricmp(hold->log, log->name) == 0;
-        if (same && (hold->whole || (hold->first_id <= last_id && hold->last_id >= first_id)))
+        if (rbt_hold_is_on(hold, log) &&
+            (hold->whole || (hold->first_id <= last_id && hold->last_id >= first_id)))
             return hold;
     }
     return NULL;

@@ -36,13 +36,14 @@ void rbt_holds_free(rbt_holds *holds);
 int rbt_holds_read(rbt_holds *holds, rbt_connection *connection, const char *schema, bool verified,
                    const char *who, rbt_error *error);
 
-/* A hold on one of these entries of the log, or NULL. A log that is damaged beyond knowing its identity is
-** known by its name. */
+/* Whether the hold is on that log. One that is damaged beyond knowing its identity is known by its name. */
+bool rbt_hold_is_on(const rbt_hold *hold, const rbt_log *log);
+/* A hold on one of these entries of the log, or NULL. */
 const rbt_hold *rbt_hold_on(const rbt_holds *holds, const rbt_log *log, int64_t first_id,
                             int64_t last_id);
 
 /* Fails with the reason when a hold stands on the log; on rustybt_events, when any stands in its schema.
-** what: "drop". Verifies rustybt_events, unless it is that log itself. */
+** Verifies rustybt_events; one that is damaged keeps nobody from doing away with it alone. */
 int rbt_hold_refuse(rbt_log *log, const char *who, rbt_error *error);
 
 /* Records a hold on the peeked log, or the end of one; appends one line for people. first_id 0: on the

@@ -48,9 +48,8 @@ typedef struct rbt_logs {
     rbt_discarded *discarded;
     struct rbt_log *first;
     /* What rustybt_append_only() answers with yes: */
-    int inside;        /* > 0 while a log is created, or a statement writes subjects' keys */
-    int events_writes; /* > 0 while rustybt itself appends to rustybt_events */
-    int gate_writes;   /* writes to a gate that are yet to come of the statement that runs */
+    int inside;      /* > 0 while a log is created, or a statement writes subjects' keys */
+    int gate_writes; /* writes to a gate that are yet to come of the statement that runs */
 } rbt_logs;
 
 typedef struct rbt_log {
