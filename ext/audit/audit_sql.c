@@ -200,13 +200,42 @@ static void audit_verify(sqlite3_context *context, int argc, sqlite3_value **arg
     rbt_free(v.first_problem);
 }
 
+int rbt_audit_each_done(rbt_audit_each *each, bool every, rbt_error *error) {
+    each->logs++;
+    if (!every || error->code == SQLITE_OK || error->code == SQLITE_NOMEM) return error->code;
+    if (each->failed++ == 0) {
+        each->first = *error;
+        *error = (rbt_error){0};
+    }
+    rbt_error_clear(error);
+    return SQLITE_OK;
+}
+
+int rbt_audit_each_end(rbt_audit_each *each, rbt_error *error) {
+    const char *message = each->first.message ? each->first.message : "out of memory";
+    if (each->failed == 1)
+        rbt_fail(error, each->first.code, "%s", message);
+    else if (each->failed > 1)
+        rbt_fail(error, each->first.code, "%s (and %lld more of %lld logs failed)", message,
+                 (long long)each->failed - 1, (long long)each->logs);
+    rbt_error_clear(&each->first);
+    return error->code;
+}
+
 /* Arguments of audit_archive, and the lines of its report. */
 typedef struct archive_call {
     bool every; /* '*': logs without an archive are passed over */
     const char *directory;
     int64_t cutoff;
     rbt_buffer report;
+    rbt_audit_each each;
 } archive_call;
+
+void rbt_audit_add_report(rbt_buffer *report, const rbt_buffer *line) {
+    if (report->length && line->length) rbt_buffer_add_byte(report, '\n');
+    rbt_buffer_add(report, line->data ? line->data : (const uint8_t *)"", line->length);
+    if (line->failed) report->failed = true;
+}
 
 static int archive_log(rbt_log *log, void *context, rbt_error *error) {
     archive_call *call = context;
@@ -216,8 +245,11 @@ static int archive_log(rbt_log *log, void *context, rbt_error *error) {
                                        (!settings.archive_after && call->cutoff == INT64_MIN));
     rbt_settings_free(&settings);
     if (error->code != SQLITE_OK || passed_over) return error->code;
-    if (call->report.length) rbt_buffer_add_byte(&call->report, '\n');
-    return rbt_archive_run(log, call->directory, call->cutoff, &call->report, error);
+    rbt_buffer line = {0};
+    rbt_archive_run(log, call->directory, call->cutoff, &line, error);
+    rbt_audit_add_report(&call->report, &line);
+    rbt_buffer_free(&line);
+    return rbt_audit_each_done(&call->each, call->every, error);
 }
 
 int rbt_audit_time_argument(sqlite3 *db, sqlite3_value *value, const char *who,
@@ -259,6 +291,7 @@ static void audit_archive(sqlite3_context *context, int argc, sqlite3_value **ar
     if (error.code == SQLITE_OK) {
         call.every = strcmp(name, "*") == 0;
         rbt_logs_visit(rbt_connection_of(context), name, who, archive_log, &call, &error);
+        rbt_audit_each_end(&call.each, &error);
     }
     if (error.code == SQLITE_OK && call.report.length == 0)
         rbt_buffer_add_text(&call.report,
@@ -273,6 +306,7 @@ static void audit_archive(sqlite3_context *context, int argc, sqlite3_value **ar
 typedef struct prune_call {
     bool every;
     rbt_buffer report;
+    rbt_audit_each each;
 } prune_call;
 
 static int prune_log(rbt_log *log, void *context, rbt_error *error) {
@@ -282,8 +316,11 @@ static int prune_log(rbt_log *log, void *context, rbt_error *error) {
     bool passed_over = call->every && !settings.archive;
     rbt_settings_free(&settings);
     if (error->code != SQLITE_OK || passed_over) return error->code;
-    if (call->report.length) rbt_buffer_add_byte(&call->report, '\n');
-    return rbt_prune_run(log, &call->report, error);
+    rbt_buffer line = {0};
+    rbt_prune_run(log, &line, error);
+    rbt_audit_add_report(&call->report, &line);
+    rbt_buffer_free(&line);
+    return rbt_audit_each_done(&call->each, call->every, error);
 }
 
 static void audit_prune(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -295,6 +332,7 @@ static void audit_prune(sqlite3_context *context, int argc, sqlite3_value **argv
     if (name) {
         call.every = strcmp(name, "*") == 0;
         rbt_logs_visit(rbt_connection_of(context), name, who, prune_log, &call, &error);
+        rbt_audit_each_end(&call.each, &error);
     }
     if (error.code == SQLITE_OK && call.report.length == 0)
         rbt_buffer_add_text(&call.report, "nothing to prune: no log declares an archive");

@@ -100,7 +100,14 @@ typedef struct call {
     int64_t as_of_us;
     const char *directory;
     rbt_buffer report;
+    rbt_audit_each each;
 } call;
+
+static int end_of_log(call *c, rbt_buffer *line, rbt_error *error) {
+    rbt_audit_add_report(&c->report, line);
+    rbt_buffer_free(line);
+    return rbt_audit_each_done(&c->each, c->every, error);
+}
 
 static int expire_log(rbt_log *log, void *context, rbt_error *error) {
     call *c = context;
@@ -112,8 +119,9 @@ static int expire_log(rbt_log *log, void *context, rbt_error *error) {
         rbt_settings_free(&settings);
     }
     if (error->code != SQLITE_OK || passed_over) return error->code;
-    if (c->report.length) rbt_buffer_add_byte(&c->report, '\n');
-    return rbt_expire_run(log, c->as_of_us, &c->report, error);
+    rbt_buffer line = {0};
+    rbt_expire_run(log, c->as_of_us, &line, error);
+    return end_of_log(c, &line, error);
 }
 
 static void audit_expire(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -130,6 +138,7 @@ static void audit_expire(sqlite3_context *context, int argc, sqlite3_value **arg
     if (error.code == SQLITE_OK) {
         c.every = strcmp(name, "*") == 0;
         rbt_logs_visit(connection, name, who, expire_log, &c, &error);
+        rbt_audit_each_end(&c.each, &error);
     }
     if (error.code == SQLITE_OK && c.report.length == 0)
         rbt_buffer_add_text(&c.report, "nothing expired: no log declares retain");
@@ -138,8 +147,9 @@ static void audit_expire(sqlite3_context *context, int argc, sqlite3_value **arg
 
 static int relocate_log(rbt_log *log, void *context, rbt_error *error) {
     call *c = context;
-    if (c->report.length) rbt_buffer_add_byte(&c->report, '\n');
-    return rbt_relocate_run(log, c->directory, &c->report, error);
+    rbt_buffer line = {0};
+    rbt_relocate_run(log, c->directory, &line, error);
+    return end_of_log(c, &line, error);
 }
 
 static void audit_relocate(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -153,7 +163,11 @@ static void audit_relocate(sqlite3_context *context, int argc, sqlite3_value **a
     if (rbt_inside_a_write(connection->db))
         rbt_fail(&error, SQLITE_ERROR,
                  "%s: it must be called by itself, as SELECT %s(log, directory)", who, who);
-    if (error.code == SQLITE_OK) rbt_logs_visit(connection, name, who, relocate_log, &c, &error);
+    if (error.code == SQLITE_OK) {
+        c.every = strcmp(name, "*") == 0;
+        rbt_logs_visit(connection, name, who, relocate_log, &c, &error);
+        rbt_audit_each_end(&c.each, &error);
+    }
     if (error.code == SQLITE_OK && c.report.length == 0)
         rbt_buffer_add_text(&c.report, "nothing to move: the database has no audit log");
     give(context, &c.report, &error);
