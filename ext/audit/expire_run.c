@@ -45,7 +45,7 @@ typedef struct run {
     int64_t segments, entries, left_over; /* what was removed */
     int64_t held;                         /* segments past their date that are held */
     int64_t unpruned;                     /* … whose entries are hot, too */
-    int64_t next_us;                      /* when the first that is not due will be; 0: none */
+    int64_t next_us, next_from_us;        /* when the first that is not due will be, and its end */
 } run;
 
 /* A segment that is about to expire. */
@@ -302,6 +302,7 @@ static int expire_due(run *r, rbt_error *error) {
         int64_t due = due_time(&r->settings, record, r->last_recorded_at[i]);
         if (due > time_now(r, r->last_recorded_at[i])) {
             r->next_us = due; /* and the later ones later */
+            r->next_from_us = r->last_recorded_at[i];
             break;
         }
         if (record->last_id > r->log->pruned_to)
@@ -337,7 +338,7 @@ static void report_run(const run *r, rbt_buffer *report) {
         rbt_buffer_printf(report, "; the next is due at %s", next);
         /* a clock that nothing attests to is not believed, which a person should know */
         if (r->as_of_us == INT64_MIN && r->next_us <= rbt_clock_us()) {
-            rbt_time_to_text(next, rbt_attested_time(&r->attested, 0));
+            rbt_time_to_text(next, rbt_attested_time(&r->attested, r->next_from_us));
             rbt_buffer_printf(report,
                               ", and what was logged attests to no later time than %s yet; if the "
                               "clock is right, SELECT audit_expire('%q', 'now')",
