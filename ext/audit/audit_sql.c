@@ -507,7 +507,7 @@ static int require_no_hold(rbt_log *log, const char *who, rbt_error *error) {
     if (sqlite3_stricmp(log->name, RBT_EVENTS_LOG) == 0 &&
         require_nothing_rests_on(log, who, error) == SQLITE_OK)
         rbt_logs_visit(log->logs->connection, "*", who, refuse_expired, &search, error);
-    if (error->code == SQLITE_OK) rbt_hold_refuse(log, who, error);
+    if (error->code == SQLITE_OK) rbt_hold_refuse(log, true, who, error);
     return error->code;
 }
 

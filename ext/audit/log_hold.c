@@ -151,7 +151,7 @@ const rbt_hold *rbt_hold_on(const rbt_holds *holds, const rbt_log *log, int64_t 
     return NULL;
 }
 
-int rbt_hold_refuse(rbt_log *log, const char *who, rbt_error *error) {
+int rbt_hold_refuse(rbt_log *log, bool verified, const char *who, rbt_error *error) {
     rbt_connection *connection = log->logs->connection;
     rbt_holds holds = {0};
     rbt_error damage = {0};
@@ -159,12 +159,12 @@ int rbt_hold_refuse(rbt_log *log, const char *who, rbt_error *error) {
     bool events = sqlite3_stricmp(log->name, RBT_EVENTS_LOG) == 0;
     if (events) {
         /* a log of events that is damaged must be possible to do away with */
-        if (rbt_holds_read(&holds, connection, log->schema, true, who, &damage) == SQLITE_NOMEM)
+        if (rbt_holds_read(&holds, connection, log->schema, verified, who, &damage) == SQLITE_NOMEM)
             rbt_fail_nomem(error);
         hold = holds.count > 0 ? &holds.items[0] : NULL;
     } else if (rbt_log_peek(log, &damage) == SQLITE_NOMEM) {
         rbt_fail_nomem(error);
-    } else if (rbt_holds_read(&holds, connection, log->schema, true, who, error) == SQLITE_OK) {
+    } else if (rbt_holds_read(&holds, connection, log->schema, verified, who, error) == SQLITE_OK) {
         hold = rbt_hold_on(&holds, log, INT64_MIN, INT64_MAX);
     }
     if (hold && error->code == SQLITE_OK)

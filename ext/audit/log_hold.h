@@ -43,8 +43,9 @@ const rbt_hold *rbt_hold_on(const rbt_holds *holds, const rbt_log *log, int64_t 
                             int64_t last_id);
 
 /* Fails with the reason when a hold stands on the log; on rustybt_events, when any stands in its schema.
-** Verifies rustybt_events; one that is damaged keeps nobody from doing away with it alone. */
-int rbt_hold_refuse(rbt_log *log, const char *who, rbt_error *error);
+** verified: rustybt_events is verified first; where that is the log itself, damage keeps nobody from doing
+** away with it. */
+int rbt_hold_refuse(rbt_log *log, bool verified, const char *who, rbt_error *error);
 
 /* Records a hold on the peeked log, or the end of one; appends one line for people. first_id 0: on the
 ** whole log. In the caller's transaction, or in one of its own. */

@@ -79,7 +79,7 @@ static int log_destroy(sqlite3_vtab *table) {
         log->frontier.size > 1)
         rbt_fail(&error, SQLITE_READONLY, "%s: the log has entries", log->name);
     /* a hold may have been made since audit_discard, or be on a log that is empty yet */
-    if (error.code == SQLITE_OK) rbt_hold_refuse(log, log->name, &error);
+    if (error.code == SQLITE_OK) rbt_hold_refuse(log, false, log->name, &error);
     if (error.code == SQLITE_OK) rbt_storage_drop(log->db, log->schema, log->name, &error);
     int code = rbt_vtab_error(table, &error);
     if (code != SQLITE_OK) return code;
