@@ -9,6 +9,7 @@
 
 #include "../base/bytes.h"
 #include "../base/file.h"
+#include "../base/json.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
 #include "../crypto/keys.h"
@@ -279,6 +280,8 @@ static void add_segment_detail(rbt_buffer *detail, const job *j, const rbt_segme
     rbt_buffer_add_byte(detail, '{');
     rbt_segment_event_write(detail, j->log, j->file, j->first_id, j->last_id,
                             summary->manifest_sha256);
+    rbt_buffer_add_text(detail, ",\"to\":");
+    rbt_json_add_string(detail, j->directory, strlen(j->directory));
     rbt_buffer_printf(detail, ",\"rows\":%lld,\"published_us\":%lld,\"root\":\"",
                       (long long)summary->rows, (long long)published_us);
     rbt_buffer_add_hex(detail, summary->root_after.bytes, 32);

@@ -47,7 +47,7 @@ typedef struct walk {
     rbt_verifier *verifiers;
     size_t verifier_count;
     bool trust_read;
-    rbt_segment_events archived, expired; /* what rustybt_events tells */
+    rbt_segment_events archived, relocated, expired; /* what rustybt_events tells */
     bool events_known;
     int64_t next;                                 /* first id of the record that must follow */
     rbt_hash root;                                /* after the last one; once next > 0 */
@@ -278,6 +278,15 @@ static int read_trust(walk *w, rbt_error *error) {
     return error->code;
 }
 
+/* Where the segment lies, by rustybt_events: where it was written, or moved to last. NULL: not known. */
+static const char *place_of(const walk *w, const recorded *record, const rbt_segment_event *event) {
+    const char *place = event ? event->to : NULL;
+    for (size_t i = 0; i < w->relocated.count; i++)
+        if (memcmp(w->relocated.items[i].manifest_sha256, record->manifest, 32) == 0)
+            place = w->relocated.items[i].to;
+    return place;
+}
+
 static int check_record(walk *w, const recorded *record, rbt_error *error) {
     const rbt_segment_event *event =
         rbt_segment_event_of(&w->archived, record->first_id, record->last_id, record->manifest);
@@ -292,6 +301,11 @@ static int check_record(walk *w, const recorded *record, rbt_error *error) {
                         "segment %s is recorded as published at %lld, " RBT_EVENTS_LOG " says %lld",
                         record->file, (long long)record->published_us,
                         (long long)event->published_us);
+    const char *place = place_of(w, record, event);
+    if (place && strcmp(place, record->directory) != 0)
+        rbt_log_problem(w->v, "segment", record->first_id,
+                        "segment %s is recorded in %s, " RBT_EVENTS_LOG " says in %s", record->file,
+                        record->directory, place);
     memcpy(w->root.bytes, record->root, 32);
     memcpy(w->manifest, record->manifest, 32);
     w->next = record->last_id + 1;
@@ -303,6 +317,8 @@ static int read_events(walk *w, rbt_error *error) {
     rbt_log *log = w->v->log;
     rbt_error trouble = {0};
     rbt_segment_events_read(&w->archived, log, "archive", "audit_verify", &trouble);
+    if (trouble.code == SQLITE_OK)
+        rbt_segment_events_read(&w->relocated, log, "relocated", "audit_verify", &trouble);
     if (trouble.code == SQLITE_OK)
         rbt_segment_events_read(&w->expired, log, "expired", "audit_verify", &trouble);
     w->events_known = trouble.code == SQLITE_OK;
@@ -399,6 +415,7 @@ int rbt_log_check_segments(rbt_verification *v, const char *vkeys, int64_t *segm
                             (long long)log->pruned_to, (long long)recorded_to);
     }
     rbt_segment_events_free(&w.archived);
+    rbt_segment_events_free(&w.relocated);
     rbt_segment_events_free(&w.expired);
     rbt_free(w.verifiers);
     rbt_free(w.seen);

@@ -161,8 +161,22 @@ static int clear_old(rbt_log *log, const rbt_segment_record *record, const char 
     return error->code;
 }
 
+/* Whether rustybt_events tells that the segment was moved from there. The note of it alone is not believed:
+** whoever edits the database could name the folder of a backup. */
+static bool was_moved_from(const rbt_segment_events *moves, const rbt_segment_record *record,
+                           const char *directory) {
+    for (size_t i = 0; i < moves->count; i++)
+        if (memcmp(moves->items[i].manifest_sha256, record->manifest_sha256, 32) == 0 &&
+            moves->items[i].from && strcmp(moves->items[i].from, directory) == 0)
+            return true;
+    return false;
+}
+
 int rbt_relocate_finish(rbt_log *log, const char *who, rbt_error *error) {
     rbt_segment_records records = {0};
+    rbt_segment_events moves = {0};
+    if (rbt_log_peek(log, error) == SQLITE_OK)
+        rbt_segment_events_read(&moves, log, "relocated", who, error);
     rbt_segment_records_read(&records, log, who, error);
     for (size_t i = 0; i < records.count && error->code == SQLITE_OK; i++) {
         char key[KEY_SIZE];
@@ -176,12 +190,19 @@ int rbt_relocate_finish(rbt_log *log, const char *who, rbt_error *error) {
             const char *path = rbt_buffer_text(&old);
             if (!text || !path)
                 rbt_fail_nomem(error);
+            else if (!was_moved_from(&moves, &records.items[i], text))
+                rbt_fail(
+                    error, SQLITE_CORRUPT_VTAB,
+                    "%s: the note that segment %s was moved from %s is none that " RBT_EVENTS_LOG
+                    " tells of",
+                    who, records.items[i].file, text);
             else
                 clear_old(log, &records.items[i], path, who, error);
         }
         rbt_buffer_free(&directory);
         rbt_buffer_free(&old);
     }
+    rbt_segment_events_free(&moves);
     rbt_segment_records_free(&records);
     return error->code;
 }

@@ -9,9 +9,15 @@
 #include "events.h"
 #include "events_check.h"
 
+static void free_event(rbt_segment_event *event) {
+    rbt_free(event->file);
+    rbt_free(event->from);
+    rbt_free(event->to);
+}
+
 void rbt_segment_events_free(rbt_segment_events *events) {
     for (size_t i = 0; i < events->count; i++)
-        rbt_free(events->items[i].file);
+        free_event(&events->items[i]);
     rbt_free(events->items);
     *events = (rbt_segment_events){0};
 }
@@ -49,35 +55,43 @@ static bool i64_member(const rbt_json *document, const char *name, int64_t *out)
     return rbt_json_i64(document, rbt_json_member(document, rbt_json_root(document), name), out);
 }
 
+/* A member that is text; NULL when it is not there. */
+static char *text_member(const rbt_json *document, const char *name, bool *failed) {
+    rbt_buffer text = {0};
+    char *taken = NULL;
+    if (rbt_json_string(document, rbt_json_member(document, rbt_json_root(document), name),
+                        &text)) {
+        taken = rbt_buffer_take(&text);
+        *failed = *failed || taken == NULL;
+    }
+    rbt_buffer_free(&text);
+    return taken;
+}
+
 static int take(void *context, int64_t recorded_at, const char *detail, size_t length,
                 rbt_error *error) {
     const reading *r = context;
     rbt_json document = {0};
     rbt_error malformed = {0};
-    rbt_buffer file = {0};
     rbt_segment_event event = {.recorded_at = recorded_at};
     uint8_t log_id[sizeof r->log->log_id];
-    bool failed = false;
-    bool ours = rbt_json_parse(&document, detail, length, "detail", &malformed) == SQLITE_OK &&
-                hex_member(&document, "log_id", log_id, sizeof log_id, &failed) &&
-                memcmp(log_id, r->log->log_id, sizeof log_id) == 0 &&
-                i64_member(&document, "first_id", &event.first_id) &&
-                i64_member(&document, "last_id", &event.last_id) &&
-                hex_member(&document, "manifest_sha256", event.manifest_sha256,
-                           sizeof event.manifest_sha256, &failed) &&
-                rbt_json_string(
-                    &document, rbt_json_member(&document, rbt_json_root(&document), "file"), &file);
-    i64_member(&document, "published_us", &event.published_us);
-    if (ours) {
-        event.file = rbt_buffer_take(&file);
-        if (!event.file)
-            rbt_fail_nomem(error);
-        else if (add_event(r->events, &event, error) != SQLITE_OK)
-            rbt_free(event.file);
+    bool failed = false, taken = false;
+    if (rbt_json_parse(&document, detail, length, "detail", &malformed) == SQLITE_OK &&
+        hex_member(&document, "log_id", log_id, sizeof log_id, &failed) &&
+        memcmp(log_id, r->log->log_id, sizeof log_id) == 0 &&
+        i64_member(&document, "first_id", &event.first_id) &&
+        i64_member(&document, "last_id", &event.last_id) &&
+        hex_member(&document, "manifest_sha256", event.manifest_sha256,
+                   sizeof event.manifest_sha256, &failed)) {
+        i64_member(&document, "published_us", &event.published_us);
+        event.file = text_member(&document, "file", &failed);
+        event.from = text_member(&document, "from", &failed);
+        event.to = text_member(&document, "to", &failed);
+        taken = event.file && !failed && add_event(r->events, &event, error) == SQLITE_OK;
     }
-    if (malformed.code == SQLITE_NOMEM || failed || file.failed) rbt_fail_nomem(error);
+    if (!taken) free_event(&event);
+    if (malformed.code == SQLITE_NOMEM || failed) rbt_fail_nomem(error);
     rbt_error_clear(&malformed);
-    rbt_buffer_free(&file);
     rbt_json_free(&document);
     return error->code;
 }

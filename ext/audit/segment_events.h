@@ -2,7 +2,8 @@
 ** What rustybt_events says of a log's segments. The records in <log>_segments can be edited by whoever
 ** edits the file; these entries cannot, without it being found. Actions and their details:
 **
-**   archive    {"file","first_id","last_id","rows","root","manifest_sha256","published_us","log_id"}
+**   archive    {"file","first_id","last_id","rows","root","manifest_sha256","published_us","to",
+**              "log_id"}
 **   expire     {"file","first_id","last_id","manifest_sha256","retain","as_of_us","log_id"}: the intent
 **   expired    {"file","first_id","last_id","manifest_sha256","log_id"}: in the transaction that ends
 **              the record's life; only then the file is removed
@@ -22,6 +23,7 @@ typedef struct rbt_segment_event {
     int64_t published_us; /* 0: it does not say */
     uint8_t manifest_sha256[32];
     char *file;
+    char *from, *to; /* directories as recorded; NULL: it does not say */
 } rbt_segment_event;
 
 /* Starts as {0}. */

@@ -239,6 +239,16 @@ def hostile():
         rbt.ok(any("is recorded as published at" in text for text in problems(db)),
                "a time of publication that was moved is found")
         restore()
+        os.rename(place / "cold", place / "backup")
+        edited("UPDATE log_segments SET directory = 'backup'")
+        rbt.ok(any("is recorded in backup, rustybt_events says in cold" in text for text in problems(db)),
+               "a folder that was changed is found, whatever is in it")
+        os.rename(place / "backup", place / "cold")
+        restore()
+        edited("INSERT INTO log_meta VALUES('moved/00000000000000000004', 'backup')")
+        rbt.ok("the note that segment" in (logs.attempt(db, "SELECT audit_relocate('log', 'cold')") or ""),
+               "a forged note of a move removes no file")
+        restore()
         edited("DELETE FROM log_segments WHERE first_id = 4")
         name = "log-000000000004-000000000006.jsonl.zst"
         vanished = f"segment {name}, entries 4 to 6, has vanished from the log's records"
@@ -369,7 +379,7 @@ def relocation():
 
 
 def main():
-    rbt.plan(69)
+    rbt.plan(71)
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY):
         expiry()
         holds()
