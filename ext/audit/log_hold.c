@@ -248,7 +248,8 @@ int rbt_hold_add(rbt_log *log, const char *reason, int64_t first_id, int64_t las
     }
     rbt_buffer_free(&detail);
     rbt_expired_free(&expired);
-    if (report->failed) rbt_fail_nomem(error);
+    /* its NUL too: what is committed must be told */
+    if (error->code == SQLITE_OK && !rbt_buffer_text(report)) rbt_fail_nomem(error);
     rbt_transaction_end(&own, who, error);
     if (alone) rbt_log_forget(log, true);
     return error->code;
@@ -310,6 +311,7 @@ int rbt_hold_release(rbt_connection *connection, int64_t hold_id, const char *re
     }
     rbt_holds_free(&holds);
     rbt_buffer_free(&detail);
-    if (report->failed) rbt_fail_nomem(error);
+    /* its NUL too: what is committed must be told */
+    if (error->code == SQLITE_OK && !rbt_buffer_text(report)) rbt_fail_nomem(error);
     return rbt_transaction_end(&own, who, error);
 }

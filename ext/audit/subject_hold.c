@@ -167,7 +167,8 @@ int rbt_subject_hold_add(rbt_connection *connection, rbt_subject_name subject, c
         }
     }
     rbt_subject_rows_free(&found);
-    if (report->failed) rbt_fail_nomem(error);
+    /* its NUL too: what is committed must be told */
+    if (error->code == SQLITE_OK && !rbt_buffer_text(report)) rbt_fail_nomem(error);
     return rbt_transaction_end(&own, who, error);
 }
 
@@ -195,6 +196,7 @@ int rbt_subject_hold_release(rbt_connection *connection, int64_t hold_id, const 
         }
     }
     rbt_subject_holds_free(&holds);
-    if (report->failed) rbt_fail_nomem(error);
+    /* its NUL too: what is committed must be told */
+    if (error->code == SQLITE_OK && !rbt_buffer_text(report)) rbt_fail_nomem(error);
     return rbt_transaction_end(&own, who, error);
 }
