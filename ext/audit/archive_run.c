@@ -17,12 +17,10 @@
 #include "events.h"
 #include "log_paths.h"
 #include "log_rows.h"
+#include "segment_events.h"
 #include "segment_store.h"
 #include "settings.h"
 #include "trust.h"
-
-#include <errno.h>
-#include <fcntl.h>
 
 static const char who[] = "audit_archive";
 
@@ -138,7 +136,10 @@ static int plan_segment(job *j, int64_t cutoff, const rbt_signing_key *signing, 
         log->logs->connection->segments->name(&file, log->name, j->first_id, j->last_id);
         rbt_free(j->file);
         j->file = rbt_buffer_take(&file);
-        if (!j->file) rbt_fail_nomem(error);
+        if (!j->file)
+            rbt_fail_nomem(error);
+        else
+            rbt_log_file_name_fits(log, j->file, who, error);
         if (j->last_id > last || j->first_id < 0)
             rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the plan of a segment is damaged", log->name);
         rbt_tree_frontier(&j->before, (uint64_t)j->first_id, rbt_log_node, log, error);
@@ -276,15 +277,16 @@ static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_sum
     return error->code;
 }
 
-static void add_segment_detail(rbt_buffer *detail, const job *j,
-                               const rbt_segment_summary *summary) {
-    rbt_buffer_add_text(detail, "{\"file\":");
-    rbt_json_add_string(detail, j->file, strlen(j->file));
-    rbt_buffer_printf(detail, ",\"first_id\":%lld,\"last_id\":%lld,\"rows\":%lld,\"root\":\"",
-                      (long long)j->first_id, (long long)j->last_id, (long long)summary->rows);
+static void add_segment_detail(rbt_buffer *detail, const job *j, const rbt_segment_summary *summary,
+                               int64_t published_us) {
+    rbt_buffer_add_byte(detail, '{');
+    rbt_segment_event_write(detail, j->log, j->file, j->first_id, j->last_id,
+                            summary->manifest_sha256);
+    rbt_buffer_add_text(detail, ",\"to\":");
+    rbt_json_add_string(detail, j->directory, strlen(j->directory));
+    rbt_buffer_printf(detail, ",\"rows\":%lld,\"published_us\":%lld,\"root\":\"",
+                      (long long)summary->rows, (long long)published_us);
     rbt_buffer_add_hex(detail, summary->root_after.bytes, 32);
-    rbt_buffer_add_text(detail, "\",\"manifest_sha256\":\"");
-    rbt_buffer_add_hex(detail, summary->manifest_sha256, 32);
     rbt_buffer_add_text(detail, "\"}");
 }
 
@@ -294,6 +296,7 @@ static int record_segment(job *j, const rbt_signing_key *signing,
     rbt_log *log = j->log;
     rbt_buffer detail = {0};
     rbt_transaction own = {0};
+    int64_t published_us = rbt_clock_us();
     if (rbt_log_transaction_begin(log, &own, who, error) != SQLITE_OK) return error->code;
     sqlite3_stmt *update = rbt_prepare(
         log->db, error, who,
@@ -308,7 +311,7 @@ static int record_segment(job *j, const rbt_signing_key *signing,
         sqlite3_bind_int64(update, 3, summary->file_bytes);
         sqlite3_bind_blob(update, 4, summary->root_after.bytes, 32, SQLITE_STATIC);
         sqlite3_bind_blob(update, 5, summary->manifest_sha256, 32, SQLITE_STATIC);
-        sqlite3_bind_int64(update, 6, rbt_clock_us());
+        sqlite3_bind_int64(update, 6, published_us);
         if (summary->retain_until_us) sqlite3_bind_int64(update, 7, summary->retain_until_us);
         sqlite3_bind_int64(update, 8, j->first_id);
         sqlite3_bind_int64(update, 9, j->last_id);
@@ -321,36 +324,15 @@ static int record_segment(job *j, const rbt_signing_key *signing,
         sqlite3_finalize(update);
     }
     rbt_log_meta_set_i64(log, "archived_to", j->last_id, error);
+    if (error->code == SQLITE_OK) rbt_log_peek(log, error); /* its identity, for the event */
     rbt_log_remember_signer(log, signing->public_key, error);
     if (error->code == SQLITE_OK) {
-        add_segment_detail(&detail, j, summary);
+        add_segment_detail(&detail, j, summary, published_us);
         rbt_events_add(log->logs->connection, log->schema, "archive", log->name, &detail, who,
                        error);
     }
     rbt_buffer_free(&detail);
     return rbt_log_transaction_end(log, &own, who, error);
-}
-
-static int lock_directory(rbt_log *log, const char *directory, rbt_error *error) {
-    rbt_buffer path = {0};
-    int lock = -1;
-    rbt_buffer_printf(&path, "%s/.rustybt-archive.lock", directory);
-    char *text = rbt_buffer_text(&path);
-    if (!text) {
-        rbt_fail_nomem(error);
-    } else if ((lock = rbt_files->open(text, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0) {
-        rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot open %s: %s", who, text, strerror(errno));
-    } else if (rbt_files->lock(lock) != 0) {
-        if (errno == EWOULDBLOCK)
-            rbt_fail(error, SQLITE_BUSY, "%s: another process is archiving %s into %s", who,
-                     log->name, directory);
-        else
-            rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot lock %s: %s", who, text, strerror(errno));
-        rbt_files->close(lock);
-        lock = -1;
-    }
-    rbt_buffer_free(&path);
-    return lock;
 }
 
 /* The cutoff in words, for the report. */
@@ -464,7 +446,7 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
     if (!j || !opened) {
         rbt_fail_nomem(error);
     } else if (rbt_file_make_directories(who, opened, error) == SQLITE_OK &&
-               (lock = lock_directory(log, opened, error)) >= 0 &&
+               (lock = rbt_log_lock_directory(log, opened, who, error)) >= 0 &&
                rbt_events_prepare(connection, log->schema, who, error) == SQLITE_OK) {
         j->log = log;
         j->settings = &settings;
