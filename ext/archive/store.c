@@ -180,7 +180,8 @@ static int write_segment(const rbt_segment_plan *plan, const rbt_hash *expected_
         goto cleanup;
     }
     if (remove_temporaries(plan, error) != SQLITE_OK) goto cleanup;
-    if (adopt(plan, path, expected_root, &exists, summary, error) != SQLITE_OK || exists)
+    if (adopt(plan, path, expected_root, &exists, summary, error) != SQLITE_OK || exists ||
+        plan->only_adopt)
         goto cleanup;
 
     written = true;
