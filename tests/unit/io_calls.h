@@ -66,6 +66,7 @@ typedef struct io_recorder {
     void (*closed)(int file);
     void (*unlinked)(const char *path);
     void (*renamed)(const char *from, const char *to);
+    void (*linked)(const char *from, const char *to);
     void (*made_directory)(const char *path);
 } io_recorder;
 
@@ -133,8 +134,9 @@ static inline int io_truncate(int file, off_t size) {
 
 static inline int io_rename_noreplace(const char *from, const char *to) {
     if (io.by_link) {
-        if (io_step(IO_LINK) < 0 || syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0) != 0)
-            return -1;
+        if (io_step(IO_LINK) < 0) return -1;
+        if (syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0) != 0) return -1;
+        if (io.on && io.recorder) io.recorder->linked(from, to);
         return unlink(from);
     }
     if (io_step(IO_RENAME) < 0 || rbt_system_files.rename_noreplace(from, to) != 0) return -1;

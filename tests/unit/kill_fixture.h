@@ -42,7 +42,7 @@ typedef struct kept {
 static const kept keepings[] = {
     {"WAL", "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"},
     {"DELETE", "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL"},
-    {"PERSIST", "PRAGMA journal_mode = PERSIST; PRAGMA synchronous = NORMAL"},
+    {"PERSIST", "PRAGMA journal_mode = PERSIST; PRAGMA synchronous = FULL"},
     {"TRUNCATE", "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = EXTRA"},
     {"WAL, synced", "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"},
 };
