@@ -4,7 +4,7 @@
 ** in it, or record it. Include it once in a program, before anything else. Renaming without replacing goes
 ** through the file seam, since it is a bare system call; io_begin puts itself there.
 **
-** Syncs are answered without asking the disk, which a killed process cannot tell: sweeps stay fast.
+** RBT_HAS_IO_CALLS says whether the system is one that this is written for. Syncs are answered without asking the disk, which a killed process cannot tell: sweeps stay fast.
 */
 #ifndef RBT_TEST_IO_CALLS_H
 #define RBT_TEST_IO_CALLS_H

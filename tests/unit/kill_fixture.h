@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
 ** What the tests of the archive's protocol (DESIGN §7) share: the operations that are disturbed, the folder
 ** that each run begins with, and what must hold at any moment and at the end. TEST_SWEEP=full in the
-** environment asks for every journal mode and every kind of fault.
+** environment asks for every journal mode and every kind of fault. Most runs are finished by what the script
+** calls, in the process; some, and in a full sweep all, by the script itself and the shell.
 */
 #ifndef RBT_TEST_KILL_FIXTURE_H
 #define RBT_TEST_KILL_FIXTURE_H
@@ -12,6 +13,7 @@
 #include "log_fixture.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <sys/wait.h>
 
 /* What is disturbed. prepare runs in the folder that every run begins with, on a log that has one segment
@@ -19,17 +21,20 @@
 typedef struct operation {
     const char *name;
     const char *prepare, *act;
-    const char *script; /* a file of sql/; NULL: act once more */
+    const char *finish; /* what script calls */
+    const char *script; /* a file of sql/ */
     long long first_id; /* of the log when all is done */
-    bool few;           /* skipped where only what matters most is swept */
+    bool rare;          /* a variant, swept in one journal mode unless all are */
 } operation;
 
+#define NIGHTLY "SELECT audit_archive('*'); SELECT audit_verify('*'); SELECT audit_prune('*')"
+
 static const operation operations[] = {
-    {"audit_archive", "", "SELECT audit_archive('*')", "sql/archive.sql", 1, false},
-    {"audit_prune", "SELECT audit_archive('*')", "SELECT audit_prune('*')", "sql/archive.sql", 1,
-     false},
-    {"audit_archive into a folder that is not there yet", "",
-     "SELECT audit_archive('log', 'new/cold')", "sql/archive.sql", 1, true},
+    {"audit_archive", "", "SELECT audit_archive('*')", NIGHTLY, "archive.sql", 1, false},
+    {"audit_prune", "SELECT audit_archive('*')", "SELECT audit_prune('*')", NIGHTLY, "archive.sql",
+     1, false},
+    {"audit_archive into a new folder", "", "SELECT audit_archive('log', 'new/cold')", NIGHTLY,
+     "archive.sql", 1, true},
 };
 
 enum { OPERATIONS = sizeof operations / sizeof operations[0], ENTRIES = 600 };
@@ -50,12 +55,26 @@ static const kept keepings[] = {
 enum { KEEPINGS = sizeof keepings / sizeof keepings[0], DAY_US = 86400 * 1000000LL };
 
 static const int64_t start_us = 1700000000000000;
-static char script[8192], complaint[4096], whole_root[4096];
+static char complaint[4096], whole_root[4096], scripts[4096];
 static const kept *keeping;
+static long finishes, by_script;
 
 static inline bool full_sweep(void) {
     const char *text = getenv("TEST_SWEEP");
     return text && strcmp(text, "full") == 0;
+}
+
+/* Whether this one is swept today. */
+static inline bool swept(const operation *o, const kept *k) {
+    return full_sweep() || k == &keepings[0] || (k == &keepings[1] && !o->rare);
+}
+
+static inline int sweeps(void) {
+    int count = 0;
+    for (int i = 0; i < OPERATIONS; i++)
+        for (int j = 0; j < KEEPINGS; j++)
+            count += swept(&operations[i], &keepings[j]);
+    return count;
 }
 
 /* Keeps the first. */
@@ -146,16 +165,34 @@ static inline void begin_run(void) {
     copy_folder("template", "run");
 }
 
-/* The script without the shell's own lines. */
-static inline void read_script(const char *path) {
-    FILE *file = fopen(path, "r");
-    size_t length = 0;
-    if (!file) bail(path);
-    while (length + 1 < sizeof script &&
-           fgets(script + length, (int)(sizeof script - length), file) != NULL)
-        if (script[length] != '.') length += strlen(script + length);
-    script[length] = 0;
-    if (!feof(file) || fclose(file) != 0) bail(path);
+/* Finds the scripts, and then goes to a folder of its own. Memory is kept from run to run. */
+static inline void enter_sweep(void) {
+    if (!realpath("sql", scripts)) bail("sql");
+    mallopt(M_MMAP_THRESHOLD, 1 << 28);
+    mallopt(M_TRIM_THRESHOLD, 1 << 28);
+    enter_folder();
+}
+
+/* As cron does. The shell comes with the system's SQLite. */
+static inline void run_script(const char *name) {
+    const char *extension = getenv("TEST_EXTENSION");
+    char command[8192], line[1024] = "", last[1024] = "";
+    snprintf(command, sizeof command,
+             "env -u LD_LIBRARY_PATH sqlite3 -batch -cmd '.load %s' run/test.db < %s/%s 2>&1",
+             extension, scripts, name);
+    FILE *output = popen(command, "r");
+    if (!output) bail("sh");
+    while (fgets(line, sizeof line, output))
+        snprintf(last, sizeof last, "%s", line);
+    if (pclose(output) != 0) complain("%s: %s", name, last);
+    by_script++;
+}
+
+/* The sanitizers' build cannot be loaded into the shell. */
+static inline bool has_script(void) {
+    const char *extension = getenv("TEST_EXTENSION");
+    return extension && !strstr(extension, "sanitize") &&
+           system("command -v sqlite3 >/dev/null") == 0;
 }
 
 /* ---- What must hold ---- */
@@ -226,17 +263,21 @@ static inline void finish(const operation *o) {
     long long entries = check_entries(o->first_id, ENTRIES) + 2;
     append(2);
     sqlite3_close(db);
-    connect_run("run/test.db"); /* a script has a connection of its own */
+    static int scripted = -1;
+    if (scripted < 0) scripted = has_script();
+    bool shell = scripted && (full_sweep() || finishes++ % 20 == 0);
+    if (shell) run_script(o->script);
+    connect_run("run/test.db");
     rbt_clock_override_us = start_us + 4 * DAY_US;
-    if (sqlite3_exec(db, o->script ? script : o->act, NULL, NULL, &message) != SQLITE_OK)
-        complain("the script: %s", message ? message : "no message");
+    if (!shell && sqlite3_exec(db, o->finish, NULL, NULL, &message) != SQLITE_OK)
+        complain("finishing: %s", message ? message : "no message");
     sqlite3_free(message);
     rbt_clock_override_us = start_us + 2 * DAY_US;
     if (check_entries(o->first_id, ENTRIES) != entries)
         complain("what was appended then is missing");
     check_text("SELECT count(*) FROM audit_verify('*') WHERE level = 'error'", "0");
     check_text("SELECT audit_root('kept_hot') IS NOT NULL", "1");
-    if (strcmp(o->script ? o->script : "", "sql/archive.sql") == 0) {
+    if (strcmp(o->script, "archive.sql") == 0) {
         check_text("SELECT count(*) FROM log_rows", "0");
         check_text("SELECT (SELECT count(*) FROM rustybt_events WHERE action = 'archive') - "
                    "(SELECT count(*) FROM audit_segments('log'))",

@@ -50,18 +50,18 @@ static void sweep(const operation *o, bool half) {
 
 int main(void) {
     bool full = full_sweep();
-    int keepings_swept = full ? KEEPINGS : 2;
-    plan((full ? 2 : 1) * keepings_swept * OPERATIONS);
-    read_script("sql/archive.sql");
-    enter_folder();
+    plan((full ? 2 : 1) * sweeps());
+    enter_sweep();
     for (int i = 0; i < OPERATIONS; i++) {
-        for (int j = 0; j < keepings_swept; j++) {
+        for (int j = 0; j < KEEPINGS; j++) {
             keeping = &keepings[j];
+            if (!swept(&operations[i], keeping)) continue;
             make_template(&operations[i]);
             sweep(&operations[i], false);
             if (full) sweep(&operations[i], true);
         }
     }
+    printf("# %ld of the runs were finished by the script itself\n", by_script);
     leave_folder();
     return done();
 }
