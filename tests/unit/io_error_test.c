@@ -25,10 +25,11 @@ static const fault faults[] = {
 
 enum { FAULTS = sizeof faults / sizeof faults[0] };
 
-/* Of the disturbed statement: it begins with the function or the log. SQLite calls a file that cannot be read
+/* Of the disturbed statement: it begins with the function, the log, or the archive, then with the file. SQLite calls a file that cannot be read
 ** malformed; but IOERR and FULL would make it roll back the caller's transaction. */
 static void check_message(const char *message, int code) {
-    static const char *const beginnings[] = {"audit_", "log: ", "kept_hot: ", "rustybt_events: "};
+    static const char *const beginnings[] = {
+        "audit_", "log: ", "kept_hot: ", "rustybt_events: ", "archive: cannot "};
     bool known = false;
     for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
         known |= strncmp(message, beginnings[i], strlen(beginnings[i])) == 0;
