@@ -62,7 +62,8 @@ SO_LIBS := $(if $(filter shared,$(LINK)),$(CRYPTO_LIBS) -lm,-Wl,-Bstatic $(CRYPT
 # ---------------------------------------------------------------------------------------- files
 
 SOURCES := $(sort $(wildcard ext/*.c ext/*/*.c))
-UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*_test.c)))
+UNIT_TESTS := $(filter-out $(if $(filter Linux,$(OS)),,kill_test io_error_test power_loss_test),\
+    $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*_test.c))))
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(sort $(wildcard bench/*_bench.c)))
 LOADABLE_OBJECTS := $(SOURCES:ext/%.c=$(B)/loadable/%.o)
 CORE_OBJECTS := $(SOURCES:ext/%.c=$(B)/core/%.o)

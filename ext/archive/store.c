@@ -183,7 +183,8 @@ static int write_segment(const rbt_segment_plan *plan, const rbt_hash *expected_
     }
     if (rbt_store_remove_temporaries(plan->who, plan->directory, plan->name, error) != SQLITE_OK)
         goto cleanup;
-    if (adopt(plan, path, expected_root, &exists, summary, error) != SQLITE_OK || exists)
+    if (adopt(plan, path, expected_root, &exists, summary, error) != SQLITE_OK || exists ||
+        plan->only_adopt)
         goto cleanup;
 
     written = true;
@@ -194,7 +195,9 @@ static int write_segment(const rbt_segment_plan *plan, const rbt_hash *expected_
         rbt_file_publish(plan->who, temporary_path, path, error) != SQLITE_OK)
         goto cleanup;
     written = false;
-    rbt_file_sync_directory_of(plan->who, path, error);
+    /* A sync that failed must not be tried again (fsync(2): the error is told once), so that the next run
+    ** may not find the file and take its name for safe. */
+    if (rbt_file_sync_directory_of(plan->who, path, error) != SQLITE_OK) rbt_files->unlink(path);
 
 cleanup:
     if (written) rbt_files->unlink(temporary_path); /* if this fails too, the next run removes it */

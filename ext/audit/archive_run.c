@@ -61,6 +61,11 @@ typedef struct job {
     const rbt_settings *settings;
     const char *directory; /* as recorded */
     char *path;            /* as opened */
+    int lock;              /* of path's lock file */
+    char *planned_in;      /* where a run that died planned the segment, as recorded */
+    char *other_path;      /* the same as opened, when that is another directory; else NULL */
+    int other_lock;        /* of its lock file; -1: none */
+    bool moved;            /* there is nothing of it: plan it anew in directory */
     char *file;
     int64_t
         up_to; /* the last entry when the run began: what is appended meanwhile is the next run's */
@@ -83,8 +88,8 @@ static int read_records(job *j, rbt_error *error) {
     rbt_log *log = j->log;
     sqlite3_stmt *rows = rbt_prepare(
         log->db, error, who,
-        "SELECT status, first_id, last_id, manifest_sha256 FROM \"%w\".\"%w_segments\" ORDER BY "
-        "first_id DESC LIMIT 2",
+        "SELECT status, first_id, last_id, manifest_sha256, directory FROM \"%w\".\"%w_segments\" "
+        "ORDER BY first_id DESC LIMIT 2",
         log->schema, log->name);
     if (!rows) return error->code;
     while (sqlite3_step(rows) == SQLITE_ROW && !j->has_previous) {
@@ -93,6 +98,10 @@ static int read_records(job *j, rbt_error *error) {
             j->resumed = true;
             j->first_id = sqlite3_column_int64(rows, 1);
             j->last_id = sqlite3_column_int64(rows, 2);
+            const char *directory = (const char *)sqlite3_column_text(rows, 4);
+            rbt_free(j->planned_in);
+            j->planned_in = directory ? rbt_strdup(directory) : NULL;
+            if (!j->planned_in) rbt_fail_nomem(error);
         } else if (sqlite3_column_bytes(rows, 3) == 32) {
             memcpy(j->previous_manifest, sqlite3_column_blob(rows, 3), 32);
             j->has_previous = true;
@@ -155,8 +164,8 @@ static int plan_segment(job *j, int64_t cutoff, const rbt_signing_key *signing, 
             "INSERT INTO \"%w\".\"%w_segments\"(first_id, last_id, directory, file, status) "
             "VALUES(%lld, %lld, %Q, %Q, 'planned') ON CONFLICT(first_id) DO UPDATE SET "
             "directory = excluded.directory",
-            log->schema, log->name, (long long)j->first_id, (long long)j->last_id, j->directory,
-            j->file);
+            log->schema, log->name, (long long)j->first_id, (long long)j->last_id,
+            j->planned_in && !j->moved ? j->planned_in : j->directory, j->file);
     }
     return rbt_log_transaction_end(log, &own, who, error);
 }
@@ -240,7 +249,8 @@ static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_sum
     rbt_leaf_shape shape = log->declaration->shape; /* of it, the columns that its entries have */
     shape.count = rbt_leaf_columns_of(&shape, j->last_id);
     rbt_segment_plan plan = {.who = who,
-                             .directory = j->path,
+                             .directory = j->other_path ? j->other_path : j->path,
+                             .only_adopt = j->other_path != NULL,
                              .name = j->file,
                              .log = log->name,
                              .origin = log->origin,
@@ -316,7 +326,8 @@ static int record_segment(job *j, const rbt_signing_key *signing,
         sqlite3_bind_int64(update, 8, j->first_id);
         sqlite3_bind_int64(update, 9, j->last_id);
         /* where the file is: another run may have planned it elsewhere in the meantime */
-        sqlite3_bind_text(update, 10, j->directory, -1, SQLITE_STATIC);
+        sqlite3_bind_text(update, 10, j->other_path ? j->planned_in : j->directory, -1,
+                          SQLITE_STATIC);
         if (rbt_run(log->db, update, error, who) == SQLITE_OK && sqlite3_changes(log->db) != 1)
             rbt_fail(error, SQLITE_ERROR,
                      "%s: the plan of segment %s is gone; was it archived by someone else?", who,
@@ -333,6 +344,34 @@ static int record_segment(job *j, const rbt_signing_key *signing,
     }
     rbt_buffer_free(&detail);
     return rbt_log_transaction_end(log, &own, who, error);
+}
+
+/* A run that died may have planned the segment in another directory: the file is adopted there when it
+** is whole, and what is half written is removed. When there is neither, or the directory cannot be reached any
+** more, the segment is planned anew in this run's: moved. */
+static int look_where_planned(job *j, rbt_error *error) {
+    rbt_buffer path = {0};
+    rbt_log_directory(&path, j->log, j->planned_in);
+    j->other_path = rbt_buffer_take(&path);
+    if (!j->other_path) return rbt_fail_nomem(error);
+    if (strcmp(j->other_path, j->path) == 0) {
+        rbt_free(j->other_path);
+        j->other_path = NULL;
+    } else {
+        j->other_lock = rbt_log_lock_directory(j->log, j->other_path, j->lock, who, error);
+        j->moved = j->other_lock < 0;
+    }
+    return error->code;
+}
+
+static void forget_plan(job *j) {
+    rbt_free(j->other_path);
+    j->other_path = NULL;
+    if (j->other_lock >= 0) rbt_files->close(j->other_lock); /* only a lock was on it */
+    j->other_lock = -1;
+    rbt_free(j->planned_in);
+    j->planned_in = NULL;
+    j->resumed = j->has_previous = false;
 }
 
 /* The cutoff in words, for the report. */
@@ -371,12 +410,20 @@ static int archive_all(job *j, int64_t cutoff, const rbt_signing_key *signing, r
     j->up_to = -1;
     for (;;) {
         rbt_segment_summary summary = {0};
-        j->resumed = j->has_previous = false;
+        forget_plan(j);
         if (plan_segment(j, cutoff, signing, error) != SQLITE_OK) return error->code;
         if (j->last_id < j->first_id) break;
-        if (write_segment(j, signing, &summary, error) != SQLITE_OK ||
-            record_segment(j, signing, &summary, error) != SQLITE_OK)
-            return error->code;
+        if (j->planned_in && !j->moved) {
+            if (look_where_planned(j, error) != SQLITE_OK) return error->code;
+            if (j->moved) continue;
+        }
+        if (write_segment(j, signing, &summary, error) != SQLITE_OK) return error->code;
+        if (summary.rows == 0) {
+            j->moved = true;
+            continue;
+        }
+        if (record_segment(j, signing, &summary, error) != SQLITE_OK) return error->code;
+        j->moved = false;
         segments++;
         rows += summary.rows - (summary.first_id == 0);
         raw += summary.raw_bytes;
@@ -442,20 +489,23 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
     }
     rbt_log_directory(&path, log, directory);
     j = rbt_calloc(sizeof *j);
+    if (j) j->other_lock = -1;
     char *opened = rbt_buffer_take(&path);
     if (!j || !opened) {
         rbt_fail_nomem(error);
     } else if (rbt_file_make_directories(who, opened, error) == SQLITE_OK &&
-               (lock = rbt_log_lock_directory(log, opened, who, error)) >= 0 &&
+               (lock = rbt_log_lock_directory(log, opened, -1, who, error)) >= 0 &&
                rbt_events_prepare(connection, log->schema, who, error) == SQLITE_OK) {
         j->log = log;
         j->settings = &settings;
         j->directory = directory;
         j->path = opened;
+        j->lock = lock;
         archive_all(j, cutoff, signing, report, error);
     }
     if (lock >= 0) rbt_files->close(lock); /* only a lock was on it */
     if (j) {
+        forget_plan(j);
         rbt_free(j->file);
         rbt_buffer_free(&j->checkpoint);
     }

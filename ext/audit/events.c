@@ -35,11 +35,13 @@ int rbt_events_prepare(rbt_connection *connection, const char *schema, const cha
         return error->code;
     const rbt_keys *keys = rbt_connection_keys(connection, who, error);
     if (!keys) return error->code;
-    return rbt_execute(connection->db, error, who,
-                       "CREATE VIRTUAL TABLE \"%w\"." RBT_EVENTS_LOG
-                       " USING audit_log(action TEXT NOT NULL, log TEXT NOT NULL, detail JSON NOT "
-                       "NULL, INDEX(log)%s)",
-                       schema, rbt_keys_count(keys) > 0 ? "" : ", seal=no");
+    /* Another process may have made it by now, or something else of its name. */
+    rbt_execute(connection->db, error, who,
+                "CREATE VIRTUAL TABLE IF NOT EXISTS \"%w\"." RBT_EVENTS_LOG
+                " USING audit_log(action TEXT NOT NULL, log TEXT NOT NULL, detail JSON NOT "
+                "NULL, INDEX(log)%s)",
+                schema, rbt_keys_count(keys) > 0 ? "" : ", seal=no");
+    return find_events(connection, schema, who, &present, error);
 }
 
 int rbt_events_add(rbt_connection *connection, const char *schema, const char *action,

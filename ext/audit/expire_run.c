@@ -249,7 +249,7 @@ static int lock_directory_of(const run *r, const rbt_segment_record *record, rbt
     const char *text = rbt_buffer_text(&directory);
     int lock = -1;
     if (text)
-        lock = rbt_log_lock_directory(r->log, text, who, error);
+        lock = rbt_log_lock_directory(r->log, text, -1, who, error);
     else
         rbt_fail_nomem(error);
     rbt_buffer_free(&directory);

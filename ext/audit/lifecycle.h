@@ -52,7 +52,9 @@ int rbt_succession_prepare(rbt_log *log, rbt_error *error);
 int rbt_require_no_transaction(rbt_log *log, const char *who, rbt_error *error);
 
 /* base/transaction.h around the log's tables: what the state remembers from before, or has read within,
-** no longer counts. After a failed beginning nothing is open and the end need not be called. */
+** no longer counts. After a failed beginning nothing is open and the end need not be called. What is
+** committed is on the disk, with all that was committed before, whatever PRAGMA synchronous says: a segment
+** must not outlive its plan or its entries. */
 int rbt_log_transaction_begin(rbt_log *log, rbt_transaction *transaction, const char *who,
                               rbt_error *error);
 int rbt_log_transaction_end(rbt_log *log, rbt_transaction *transaction, const char *who,

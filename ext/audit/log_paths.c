@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void rbt_log_directory(rbt_buffer *out, rbt_log *log, const char *directory) {
     const char *override = getenv("RUSTYBT_ARCHIVE_DIR");
@@ -45,25 +46,39 @@ int rbt_log_file_name_fits(const rbt_log *log, const char *file, const char *who
     return error->code;
 }
 
-int rbt_log_lock_directory(const rbt_log *log, const char *directory, const char *who,
+int rbt_log_lock_directory(const rbt_log *log, const char *directory, int known, const char *who,
                            rbt_error *error) {
     rbt_buffer path = {0};
+    struct stat this, other;
     int lock = -1;
     rbt_buffer_printf(&path, "%s/.rustybt-archive.lock", directory);
     char *text = rbt_buffer_text(&path);
     if (!text) {
         rbt_fail_nomem(error);
-    } else if ((lock = rbt_files->open(text, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0) {
-        rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot open %s: %s", who, text, strerror(errno));
-    } else if (rbt_files->lock(lock) != 0) {
-        if (errno == EWOULDBLOCK)
-            rbt_fail(error, SQLITE_BUSY, "%s: another process is archiving %s into %s", who,
-                     log->name, directory);
-        else
-            rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot lock %s: %s", who, text, strerror(errno));
-        rbt_files->close(lock);
-        lock = -1;
+        goto cleanup;
     }
+    lock =
+        rbt_files->open(text, known < 0 ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDWR | O_CLOEXEC, 0600);
+    if (lock < 0) {
+        if (known < 0)
+            rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot open %s: %s", who, text, strerror(errno));
+        goto cleanup;
+    }
+    if (known >= 0 && rbt_files->fstat(lock, &this) == 0 && rbt_files->fstat(known, &other) == 0 &&
+        this.st_dev == other.st_dev && this.st_ino == other.st_ino) {
+        /* nothing to lock */
+    } else if (rbt_files->lock(lock) == 0) {
+        goto cleanup;
+    } else if (errno == EWOULDBLOCK) {
+        rbt_fail(error, SQLITE_BUSY, "%s: another process is archiving %s into %s", who, log->name,
+                 directory);
+    } else {
+        rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot lock %s: %s", who, text, strerror(errno));
+    }
+    rbt_files->close(lock); /* nothing was written to it */
+    lock = -1;
+
+cleanup:
     rbt_buffer_free(&path);
     return lock;
 }

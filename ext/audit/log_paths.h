@@ -21,8 +21,10 @@ bool rbt_log_file_name_valid(const char *file);
 int rbt_log_file_name_fits(const rbt_log *log, const char *file, const char *who, rbt_error *error);
 
 /* Takes the lock that those hold who write segments into a directory, or move or remove some. A descriptor
-** to be closed, which gives the lock back; -1 on failure, SQLITE_BUSY when another process has it. */
-int rbt_log_lock_directory(const rbt_log *log, const char *directory, const char *who,
+** to be closed, which gives the lock back; -1 on failure, SQLITE_BUSY when another process has it. known: a
+** lock that the caller holds already, or -1. With it, -1 without an error says that the directory is the same
+** one, or that no one has archived into it, or that it cannot be reached. */
+int rbt_log_lock_directory(const rbt_log *log, const char *directory, int known, const char *who,
                            rbt_error *error);
 
 #endif

@@ -43,10 +43,14 @@ static int verify_segment(rbt_log *log, const segment *s, rbt_error *error) {
     int64_t problems = 0;
     if (rbt_log_trusted_verifiers(log, NULL, who, &verifiers, &count, error) != SQLITE_OK)
         return error->code;
+    rbt_error unread = {0}; /* the archive's own words do not tell who asked */
     log->logs->connection->segments->verify(s->path, verifiers, count, first_problem, &problem,
-                                            &summary, &problems, error);
-    if (error->code != SQLITE_OK) {
-        /* nothing is pruned */
+                                            &summary, &problems, &unread);
+    if (unread.code == SQLITE_NOMEM) {
+        rbt_fail_nomem(error);
+    } else if (unread.code != SQLITE_OK) {
+        rbt_fail(error, unread.code, "%s: nothing was pruned: %s", who,
+                 unread.message ? unread.message : s->path);
     } else if (problems > 0) {
         char *text = rbt_buffer_text(&problem);
         rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: nothing was pruned: %s", who,
@@ -57,6 +61,7 @@ static int verify_segment(rbt_log *log, const segment *s, rbt_error *error) {
         rbt_fail(error, SQLITE_CORRUPT_VTAB,
                  "%s: nothing was pruned: %s is not the segment that was recorded", who, s->path);
     }
+    rbt_error_clear(&unread);
     rbt_buffer_free(&problem);
     rbt_free(verifiers);
     return error->code;

@@ -270,7 +270,7 @@ int rbt_relocate_run(rbt_log *log, const char *directory, rbt_buffer *report, rb
     else if (rbt_log_peek(log, error) == SQLITE_OK &&
              rbt_events_prepare(log->logs->connection, log->schema, own_name, error) == SQLITE_OK &&
              rbt_file_make_directories(own_name, opened, error) == SQLITE_OK &&
-             (lock = rbt_log_lock_directory(log, opened, own_name, error)) >= 0 &&
+             (lock = rbt_log_lock_directory(log, opened, -1, own_name, error)) >= 0 &&
              rbt_relocate_finish(log, own_name, error) == SQLITE_OK &&
              move_all(log, directory, opened, &moved, &there, error) == SQLITE_OK)
         rbt_buffer_printf(report, "%s: %lld segment%s moved to %s, each verified; %lld %s there",

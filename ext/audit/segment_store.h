@@ -27,9 +27,10 @@ typedef struct rbt_segment_plan {
     const char *checkpoint;           /* newest checkpoint note, or NULL */
     const uint8_t *previous_manifest; /* SHA-256 of the previous segment's manifest; NULL: first */
     int64_t retain_until_us;          /* 0: no date */
-    int level;                        /* zstd level, 1 to 22; 0: the default, 19 */
-    rbt_verifier signer;              /* name = origin */
-    const uint8_t *signer_secret;     /* 64 bytes */
+    bool only_adopt; /* a finished file is taken over, and without one nothing is written: rows 0 */
+    int level;       /* zstd level, 1 to 22; 0: the default, 19 */
+    rbt_verifier signer;          /* name = origin */
+    const uint8_t *signer_secret; /* 64 bytes */
     const rbt_verifier *trusted; /* by whom a finished file of a run that died may be signed: the */
     size_t trusted_count;        /* signing key may have changed since; NULL: by signer alone */
 } rbt_segment_plan;

@@ -222,6 +222,18 @@ static bool is_directory(const char *path) {
     return false;
 }
 
+/* Whoever made the directory may have died before its name was safe. Where the one above may be entered but
+** not opened, that is left to the system. */
+static void sync_if_permitted(const char *who, const char *path, rbt_error *error) {
+    rbt_error failure = {0};
+    int code = rbt_file_sync_directory_of(who, path, &failure);
+    if (code == SQLITE_NOMEM)
+        rbt_fail_nomem(error);
+    else if (code != SQLITE_OK && code != SQLITE_CANTOPEN)
+        rbt_fail(error, code, "%s", failure.message ? failure.message : path);
+    rbt_error_clear(&failure);
+}
+
 int rbt_file_make_directories(const char *who, const char *path, rbt_error *error) {
     if (error->code != SQLITE_OK) return error->code;
     char *prefix = rbt_strdup(path);
@@ -237,6 +249,8 @@ int rbt_file_make_directories(const char *who, const char *path, rbt_error *erro
         prefix[i] = 0;
         if (rbt_files->mkdir(prefix, 0700) == 0) {
             rbt_file_sync_directory_of(who, prefix, error);
+        } else if (errno == EEXIST && last && is_directory(prefix)) {
+            sync_if_permitted(who, prefix, error);
         } else if (last && !is_directory(prefix)) {
             if (errno == ENOENT && parent_errno != 0) errno = parent_errno;
             fail_closing(-1, error, SQLITE_CANTOPEN, who, "make directory", path);

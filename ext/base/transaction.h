@@ -17,6 +17,7 @@
 typedef struct rbt_transaction {
     sqlite3 *db;
     sqlite3_stmt *reader; /* NULL: not begun */
+    int raised_from;      /* PRAGMA synchronous before, + 1; 0: it was not changed */
 } rbt_transaction;
 
 /* BEGIN IMMEDIATE. On failure nothing is open. */
