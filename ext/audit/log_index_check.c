@@ -248,12 +248,13 @@ static bool rows_are_found_valid(const rbt_index_check *check, rbt_error *error)
     const char *or_invalid = rbt_buffer_text(&checks);
     if (!or_invalid) rbt_fail_nomem(&trouble);
     /* CHECKs name columns alone, so the other table has none but a name that nobody would take. */
-    sqlite3_stmt *lost = rbt_prepare(
-        log->db, &trouble, log->name,
-        "SELECT 1 FROM \"%w\".\"%w_rows\" AS a NOT INDEXED LEFT JOIN (SELECT id AS \"rustybt found\" "
-        "FROM \"%w\".\"%w_rows\" NOT INDEXED) AS b ON b.\"rustybt found\" = a.id WHERE "
-        "b.\"rustybt found\" IS NULL%s ORDER BY a.id DESC",
-        log->schema, log->name, log->schema, log->name, or_invalid);
+    sqlite3_stmt *lost =
+        rbt_prepare(log->db, &trouble, log->name,
+                    "SELECT 1 FROM \"%w\".\"%w_rows\" AS a NOT INDEXED LEFT JOIN (SELECT id AS "
+                    "\"rustybt found\" "
+                    "FROM \"%w\".\"%w_rows\" NOT INDEXED) AS b ON b.\"rustybt found\" = a.id WHERE "
+                    "b.\"rustybt found\" IS NULL%s ORDER BY a.id DESC",
+                    log->schema, log->name, log->schema, log->name, or_invalid);
     if (lost) {
         found = sqlite3_step(lost) == SQLITE_DONE;
         if (sqlite3_finalize(lost) != SQLITE_OK) rbt_fail_db(&trouble, log->db, log->name);
@@ -306,7 +307,8 @@ int rbt_index_check_finish(rbt_index_check *check, rbt_error *error) {
         rbt_log_problem(v, "index", -1, "index %s_rows_%d does not hold what the rows hold",
                         log->name, (int)i + 1);
     else if (error->code == SQLITE_OK && v->problems == before)
-        rbt_log_problem(v, "index", -1, "a search by id does not find every row, or not every row passes the "
+        rbt_log_problem(v, "index", -1,
+                        "a search by id does not find every row, or not every row passes the "
                         "CHECKs");
     return error->code;
 }

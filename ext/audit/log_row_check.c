@@ -50,8 +50,8 @@ typedef struct walk {
     uint64_t tile_first;
     size_t tile_found;
     int64_t timed, last_recorded_at; /* id and time of the last entry whose time is known */
-    bool gaps; /* rows or stored hashes are missing: roots cannot be expected to fit */
-    int64_t next;             /* the id that is due */
+    bool gaps;    /* rows or stored hashes are missing: roots cannot be expected to fit */
+    int64_t next; /* the id that is due */
     rbt_index_check *indexes; /* NULL: not compared */
     rbt_error *error;
 } walk;

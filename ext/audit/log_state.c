@@ -105,8 +105,8 @@ rbt_log *rbt_log_connect(rbt_connection *connection, const char *schema, const c
         log->texts = rbt_calloc(columns * sizeof *log->texts);
         log->values = rbt_calloc(columns * sizeof *log->values);
         log->row = rbt_calloc((columns + 3) * sizeof *log->row); /* id, recorded_at, salt */
-        if (!log->fallbacks || !log->fallback_values || !log->texts || !log->values ||
-            !log->row || !log->schema || !log->name)
+        if (!log->fallbacks || !log->fallback_values || !log->texts || !log->values || !log->row ||
+            !log->schema || !log->name)
             rbt_fail_nomem(error);
     }
     if (error->code != SQLITE_OK) {

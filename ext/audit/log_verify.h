@@ -16,10 +16,11 @@ typedef struct rbt_verification {
     const char *who; /* begins error messages: "audit_verify" */
     rbt_finding_sink sink;
     void *context;
-    int64_t problems; /* error findings so far */
-    bool quick;       /* only what takes no look at each entry, and no file */
-    bool storage_intact;     /* OUT of rbt_log_check_schema: tables and indexes are as declared */
-    uint64_t first_unfolded; /* OUT of rbt_log_check_rows: up to this block of 256 hot entries, the tree's
+    int64_t problems;    /* error findings so far */
+    bool quick;          /* only what takes no look at each entry, and no file */
+    bool storage_intact; /* OUT of rbt_log_check_schema: tables and indexes are as declared */
+    uint64_t
+        first_unfolded; /* OUT of rbt_log_check_rows: up to this block of 256 hot entries, the tree's
                                 level 8 is what the rows give */
 } rbt_verification;
 
