@@ -16,6 +16,7 @@
 #include "log_list.h"
 #include "log_rows.h"
 #include "log_verify.h"
+#include "row_visit.h"
 #include "settings.h"
 #include "subject_hold.h"
 
@@ -561,6 +562,7 @@ cleanup:
 
 const rbt_function rbt_audit_functions[] = {
     {"rustybt_append_only", 0, 0, RBT_INNOCUOUS, append_only, NULL, NULL, NULL, NULL},
+    {"rustybt_visit", -1, -1, RBT_DIRECT, rbt_visit_function, NULL, NULL, NULL, NULL},
     {"audit_root", 1, 2, RBT_DIRECT, audit_root, "audit_root(log[, size])", "nothing",
      "Merkle root (RFC 6962) of the log, or of its first size leaves, as 64 hex digits",
      "SELECT audit_root('order_audit_log')"},

@@ -10,7 +10,9 @@
 #include "../base/memory.h"
 #include "../base/sql_util.h"
 #include "genesis.h"
+#include "log_index_check.h"
 #include "log_rows.h"
+#include "row_visit.h"
 #include "storage.h"
 
 static void report_missing(rbt_verification *v, int64_t first, int64_t last) {
@@ -48,7 +50,10 @@ typedef struct walk {
     uint64_t tile_first;
     size_t tile_found;
     int64_t timed, last_recorded_at; /* id and time of the last entry whose time is known */
-    bool gaps; /* rows or stored hashes are missing: roots cannot be expected to fit */
+    bool gaps;    /* rows or stored hashes are missing: roots cannot be expected to fit */
+    int64_t next; /* the id that is due */
+    rbt_index_check *indexes; /* NULL: not compared */
+    rbt_error *error;
 } walk;
 
 /* The stored leaf hash of an id; NULL when the tree lacks it. */
@@ -77,6 +82,23 @@ static int note_difference(walk *w, const difference *found, rbt_error *error) {
     return SQLITE_OK;
 }
 
+/* Where this completes a block of 256 and all before was as stored, the tree's level 8 must say the same;
+** what is found so need not be computed again from the stored hashes. */
+static void add_hash(walk *w, const rbt_hash *hash, rbt_error *error) {
+    enum { BLOCK_LEVEL = 8 };
+    uint64_t block = w->rows.size / RBT_TILE_HASHES;
+    rbt_hash computed, stored;
+    rbt_error lack = {0};
+    if (!rbt_frontier_append_noting(&w->rows, hash, BLOCK_LEVEL, &computed) || w->parted ||
+        w->gaps || block != w->v->first_unfolded)
+        return;
+    if (rbt_log_node(w->v->log, BLOCK_LEVEL, block, &stored, &lack) == SQLITE_OK &&
+        rbt_hash_equal(&stored, &computed))
+        w->v->first_unfolded = block + 1;
+    if (lack.code == SQLITE_NOMEM) rbt_fail_nomem(error);
+    rbt_error_clear(&lack); /* check_tree reports it */
+}
+
 /* row: NULL when there is none; fits: it is one that an append could have written. */
 static int add_entry(walk *w, int64_t id, const rbt_hash *row, bool fits, rbt_error *error) {
     const rbt_hash *stored = stored_hash(w, id, error);
@@ -100,7 +122,7 @@ static int add_entry(walk *w, int64_t id, const rbt_hash *row, bool fits, rbt_er
         }
     }
     const rbt_hash *own = row ? row : stored;
-    if (own) rbt_frontier_append(&w->rows, own);
+    if (own) add_hash(w, own, error);
     if (w->parted && (stored || row)) rbt_frontier_append(&w->stored, stored ? stored : row);
     return SQLITE_OK;
 }
@@ -119,14 +141,14 @@ static int add_missing(walk *w, int64_t first, int64_t last, rbt_error *error) {
     return error->code;
 }
 
-static int walk_row(walk *w, sqlite3_stmt *row, int64_t id, rbt_error *error) {
+static int walk_row(walk *w, sqlite3_value **row, int64_t id, rbt_error *error) {
     rbt_log *log = w->v->log;
     rbt_hash hash = {{0}};
     bool fits = false;
-    if (rbt_log_row_leaf(log, row, &fits, error) != SQLITE_OK) return error->code;
+    if (rbt_log_values_leaf(log, row, id, &fits, error) != SQLITE_OK) return error->code;
     /* What no append could have written gets a hash that fits nothing. */
     if (fits) rbt_leaf_hash(&hash, log->leaf.data, log->leaf.length);
-    int64_t recorded_at = sqlite3_column_int64(row, 1);
+    int64_t recorded_at = sqlite3_value_int64(row[1]);
     if (fits && recorded_at < w->last_recorded_at)
         rbt_log_problem(
             w->v, "clock", id,
@@ -139,27 +161,57 @@ static int walk_row(walk *w, sqlite3_stmt *row, int64_t id, rbt_error *error) {
     return add_entry(w, id, &hash, fits, error);
 }
 
+/* The rbt_row_visitor of the rows. */
+static bool visit_row(void *context, sqlite3_value **row) {
+    walk *w = context;
+    const rbt_log *log = w->v->log;
+    int64_t id = sqlite3_value_int64(row[0]);
+    if (w->indexes) rbt_index_check_add(w->indexes, row);
+    if (id <= log->pruned_to || id > (int64_t)log->frontier.size - 1) {
+        report_inserted(w->v, id);
+        return true;
+    }
+    if (id < w->next) {
+        rbt_log_problem(w->v, "damaged", id, "row %lld stands behind row %lld, or twice",
+                        (long long)id, (long long)w->next - 1);
+        return true;
+    }
+    if (id > w->next && add_missing(w, w->next, id - 1, w->error) != SQLITE_OK) return false;
+    w->next = id + 1;
+    return walk_row(w, row, id, w->error) == SQLITE_OK;
+}
+
+/* Another try may do better: no damage. */
+static bool may_pass(int code) {
+    return code == SQLITE_NOMEM || code == SQLITE_BUSY || code == SQLITE_LOCKED ||
+           code == SQLITE_INTERRUPT;
+}
+
 static int walk_rows(walk *w, rbt_error *error) {
     rbt_log *log = w->v->log;
-    int64_t next = log->pruned_to + 1, last = (int64_t)log->frontier.size - 1;
-    sqlite3_stmt *rows = rbt_log_rows(log, INT64_MIN, INT64_MAX, error);
-    if (!rows) return error->code;
-    while (error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
-        int64_t id = sqlite3_column_int64(rows, 0);
-        if (id <= log->pruned_to || id > last) {
-            report_inserted(w->v, id);
-            continue;
-        }
-        if (id > next && add_missing(w, next, id - 1, error) != SQLITE_OK) break;
-        if (walk_row(w, rows, id, error) != SQLITE_OK) break;
-        next = id + 1;
-    }
-    int code = sqlite3_finalize(rows);
-    if (error->code == SQLITE_OK && code != SQLITE_OK)
-        rbt_log_problem(w->v, "damaged", next, "the rows cannot be read from entry %lld on: %s",
-                        (long long)next, sqlite3_errmsg(log->db));
-    else if (error->code == SQLITE_OK && next <= last)
-        add_missing(w, next, last, error);
+    int64_t last = (int64_t)log->frontier.size - 1;
+    rbt_buffer columns = {0}, source = {0};
+    rbt_error unread = {0};
+    w->next = log->pruned_to + 1;
+    w->error = error;
+    rbt_log_add_row_columns(&columns, log);
+    rbt_buffer_printf(&source, "\"%w\".\"%w_rows\" NOT INDEXED", log->schema, log->name);
+    const char *names = rbt_buffer_text(&columns), *from = rbt_buffer_text(&source);
+    if (!names || !from)
+        rbt_fail_nomem(error);
+    else
+        rbt_visit_rows(log->db, log->name, names, rbt_log_row_width(log), from, "id", visit_row, w,
+                       &unread);
+    if (error->code == SQLITE_OK && may_pass(unread.code))
+        rbt_fail(error, unread.code, "%s", unread.message ? unread.message : log->name);
+    else if (error->code == SQLITE_OK && unread.code != SQLITE_OK)
+        rbt_log_problem(w->v, "damaged", w->next, "the rows cannot be read from entry %lld on: %s",
+                        (long long)w->next, unread.message ? unread.message : "out of memory");
+    else if (error->code == SQLITE_OK && w->next <= last)
+        add_missing(w, w->next, last, error);
+    rbt_error_clear(&unread);
+    rbt_buffer_free(&columns);
+    rbt_buffer_free(&source);
     return error->code;
 }
 
@@ -310,6 +362,7 @@ int rbt_log_check_rows(rbt_verification *v, rbt_error *error) {
     w->v = v;
     w->timed = -1;
     w->last_recorded_at = INT64_MIN;
+    v->first_unfolded = ((uint64_t)log->pruned_to + 1) / RBT_TILE_HASHES;
     rbt_leaf_hash(&genesis, log->genesis, strlen(log->genesis));
     if (log->pruned_to == 0) {
         take_genesis_time(w, error);
@@ -322,8 +375,12 @@ int rbt_log_check_rows(rbt_verification *v, rbt_error *error) {
         w->gaps = true;
     }
     rbt_error_clear(&unknown);
+    /* Of a changed table definition integrity_check would speak, not of damage. */
+    if (error->code == SQLITE_OK && v->storage_intact) w->indexes = rbt_index_check_new(v, error);
     if (error->code == SQLITE_OK) walk_rows(w, error);
     if (error->code == SQLITE_OK && judge(w, error) == SQLITE_OK) check_head_time(w);
+    if (error->code == SQLITE_OK && w->indexes) rbt_index_check_finish(w->indexes, error);
+    rbt_index_check_free(w->indexes);
     rbt_free(w->differing);
     rbt_free(w);
     return error->code;

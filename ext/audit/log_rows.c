@@ -10,20 +10,29 @@
 #include "log_values.h"
 #include "storage.h"
 
-sqlite3_stmt *rbt_log_rows(rbt_log *log, int64_t first, int64_t last, rbt_error *error) {
+void rbt_log_add_row_columns(rbt_buffer *out, const rbt_log *log) {
     const rbt_leaf_shape *shape = &log->declaration->shape;
+    rbt_buffer_add_text(out, "id, recorded_at");
+    for (size_t i = 0; i < shape->count; i++) {
+        rbt_buffer_add_text(out, ", ");
+        rbt_add_identifier(out, shape->columns[i].name);
+    }
+    if (shape->salted) rbt_buffer_add_text(out, ", salt");
+}
+
+int rbt_log_row_width(const rbt_log *log) {
+    return (int)log->declaration->shape.count + 2 + log->declaration->shape.salted;
+}
+
+sqlite3_stmt *rbt_log_rows(rbt_log *log, int64_t first, int64_t last, rbt_error *error) {
     sqlite3_stmt *statement = NULL;
     rbt_buffer columns = {0};
-    for (size_t i = 0; i < shape->count; i++) {
-        rbt_buffer_add_text(&columns, ", ");
-        rbt_add_identifier(&columns, shape->columns[i].name);
-    }
-    if (shape->salted) rbt_buffer_add_text(&columns, ", salt");
+    rbt_log_add_row_columns(&columns, log);
     char *text = rbt_buffer_text(&columns);
     if (text)
         statement = rbt_prepare(log->db, error, log->name,
-                                "SELECT id, recorded_at%s FROM \"%w\".\"%w_rows\" WHERE id BETWEEN "
-                                "%lld AND %lld ORDER BY id",
+                                "SELECT %s FROM \"%w\".\"%w_rows\" WHERE id BETWEEN %lld AND "
+                                "%lld ORDER BY id",
                                 text, log->schema, log->name, (long long)first, (long long)last);
     else
         rbt_fail_nomem(error);
@@ -36,21 +45,29 @@ int rbt_log_row_leaf(rbt_log *log, sqlite3_stmt *row, bool *fits, rbt_error *err
 }
 
 int rbt_log_row_leaf_as(rbt_log *log, sqlite3_stmt *row, int64_t id, bool *fits, rbt_error *error) {
+    int width = rbt_log_row_width(log);
+    for (int i = 0; i < width; i++)
+        log->row[i] = sqlite3_column_value(row, i);
+    return rbt_log_values_leaf(log, log->row, id, fits, error);
+}
+
+int rbt_log_values_leaf(rbt_log *log, sqlite3_value **row, int64_t id, bool *fits,
+                        rbt_error *error) {
     const rbt_leaf_shape *shape = &log->declaration->shape;
     const uint8_t *salt = NULL;
     rbt_error refused = {0};
-    *fits = sqlite3_column_type(row, 1) == SQLITE_INTEGER;
+    *fits = sqlite3_value_type(row[1]) == SQLITE_INTEGER;
     rbt_buffer_clear(&log->leaf);
     for (size_t i = 0; i < shape->count && *fits; i++)
-        log->values[i] = rbt_log_stored_value(row, (int)i + 2, shape->columns[i].type, fits);
+        log->values[i] = rbt_log_stored_value(row[i + 2], shape->columns[i].type, fits);
     for (size_t i = rbt_leaf_columns_of(shape, id); i < shape->count && *fits; i++)
         *fits = log->values[i].kind == RBT_NULL; /* it came after the entry */
     if (shape->salted && *fits) {
-        salt = sqlite3_column_blob(row, (int)shape->count + 2);
-        *fits = salt && sqlite3_column_bytes(row, (int)shape->count + 2) == RBT_SALT_SIZE;
+        salt = sqlite3_value_blob(row[shape->count + 2]);
+        *fits = salt && sqlite3_value_bytes(row[shape->count + 2]) == RBT_SALT_SIZE;
     }
-    if (*fits && rbt_leaf_write(&log->leaf, shape, log->name, id, sqlite3_column_int64(row, 1),
-                                salt, log->values, &refused) != SQLITE_OK) {
+    if (*fits && rbt_leaf_write(&log->leaf, shape, log->name, id, sqlite3_value_int64(row[1]), salt,
+                                log->values, &refused) != SQLITE_OK) {
         *fits = false;
         if (refused.code == SQLITE_NOMEM) rbt_fail_nomem(error);
         rbt_error_clear(&refused);

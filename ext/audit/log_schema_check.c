@@ -7,8 +7,6 @@
 #include "../base/sql_util.h"
 #include "storage.h"
 
-#include <stdlib.h>
-
 static int check_object(rbt_verification *v, sqlite3_stmt *lookup, const rbt_storage_object *object,
                         rbt_error *error) {
     rbt_log *log = v->log;
@@ -99,33 +97,6 @@ static int check_gate(rbt_verification *v, rbt_error *error) {
     return error->code;
 }
 
-/* SQLite tells a lack of memory that it met underway as if it were damage: "… error code=7". */
-static bool tells_of_memory(const char *line) {
-    static const char words[] = "error code=";
-    for (const char *at = line; (at = strstr(at, words)) != NULL; at += sizeof words - 1) {
-        long code = strtol(at + sizeof words - 1, NULL, 10);
-        if (code == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM) return true;
-    }
-    return false;
-}
-
-static int check_integrity(rbt_verification *v, rbt_error *error) {
-    rbt_log *log = v->log;
-    sqlite3_stmt *check =
-        rbt_prepare(log->db, error, log->name, "PRAGMA \"%w\".integrity_check(\"%w_rows\")",
-                    log->schema, log->name);
-    if (!check) return error->code;
-    while (sqlite3_step(check) == SQLITE_ROW) {
-        const char *line = (const char *)sqlite3_column_text(check, 0);
-        if (line && tells_of_memory(line))
-            rbt_fail_nomem(error);
-        else if (line && strcmp(line, "ok") != 0)
-            rbt_log_problem(v, "index", -1, "%s", line);
-    }
-    if (sqlite3_finalize(check) != SQLITE_OK) rbt_fail_db(error, log->db, log->name);
-    return error->code;
-}
-
 int rbt_log_check_schema(rbt_verification *v, rbt_error *error) {
     rbt_log *log = v->log;
     rbt_storage storage = {0};
@@ -142,8 +113,7 @@ int rbt_log_check_schema(rbt_verification *v, rbt_error *error) {
     if (error->code == SQLITE_OK && sqlite3_stricmp(log->schema, "temp") != 0)
         check_foreign(v, &storage, "temp", error);
     if (error->code == SQLITE_OK) check_gate(v, error);
-    /* A changed table definition would make integrity_check speak of the definition, not of damage. */
-    if (error->code == SQLITE_OK && v->problems == before && !v->quick) check_integrity(v, error);
+    v->storage_intact = error->code == SQLITE_OK && v->problems == before;
     rbt_storage_free(&storage);
     return error->code;
 }

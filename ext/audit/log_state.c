@@ -62,6 +62,7 @@ static void log_free(rbt_log *log) {
     rbt_free(log->fallback_values);
     rbt_free(log->texts);
     rbt_free(log->values);
+    rbt_free(log->row);
     rbt_buffer_free(&log->leaf);
     rbt_free(log->pending);
     rbt_free(log->block);
@@ -105,7 +106,8 @@ rbt_log *rbt_log_connect(rbt_connection *connection, const char *schema, const c
         log->fallback_values = rbt_calloc(columns * sizeof *log->fallback_values);
         log->texts = rbt_calloc(columns * sizeof *log->texts);
         log->values = rbt_calloc(columns * sizeof *log->values);
-        if (!log->fallbacks || !log->fallback_values || !log->texts || !log->values ||
+        log->row = rbt_calloc((columns + 3) * sizeof *log->row); /* id, recorded_at, salt */
+        if (!log->fallbacks || !log->fallback_values || !log->texts || !log->values || !log->row ||
             !log->schema || !log->name)
             rbt_fail_nomem(error);
     }

@@ -94,7 +94,8 @@ typedef struct rbt_log {
     rbt_plan *plans;
     rbt_buffer leaf; /* memory for the line in hand */
     rbt_value *values;
-    rbt_buffer *texts; /* per column: minified JSON, kept for reuse */
+    sqlite3_value **row; /* per column of <log>_rows: the stored row in hand */
+    rbt_buffer *texts;   /* per column: minified JSON, kept for reuse */
 } rbt_log;
 
 /* The connection's logs; NULL when out of memory. */

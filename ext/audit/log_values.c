@@ -168,36 +168,35 @@ int rbt_log_values(rbt_log *log, sqlite3_value **arguments, rbt_error *error) {
     return SQLITE_OK;
 }
 
-rbt_value rbt_log_stored_value(sqlite3_stmt *statement, int position, rbt_column_type type,
-                               bool *fits) {
+rbt_value rbt_log_stored_value(sqlite3_value *stored, rbt_column_type type, bool *fits) {
     static const uint8_t nothing[1] = {0};
     rbt_value value = {RBT_NULL, 0, 0, nothing, 0};
-    int stored = sqlite3_column_type(statement, position);
+    int kind = sqlite3_value_type(stored);
     *fits = true;
-    if (stored == SQLITE_NULL) return value;
+    if (kind == SQLITE_NULL) return value;
     switch (type) {
     case RBT_COLUMN_INTEGER:
-        *fits = stored == SQLITE_INTEGER;
+        *fits = kind == SQLITE_INTEGER;
         value.kind = RBT_INTEGER;
-        value.integer = sqlite3_column_int64(statement, position);
+        value.integer = sqlite3_value_int64(stored);
         break;
     case RBT_COLUMN_REAL:
         value.kind = RBT_REAL;
-        value.real = sqlite3_column_double(statement, position);
-        *fits = stored == SQLITE_FLOAT && isfinite(value.real);
+        value.real = sqlite3_value_double(stored);
+        *fits = kind == SQLITE_FLOAT && isfinite(value.real);
         break;
     case RBT_COLUMN_BLOB:
-        *fits = stored == SQLITE_BLOB;
+        *fits = kind == SQLITE_BLOB;
         value.kind = RBT_BLOB;
-        value.data = sqlite3_column_blob(statement, position);
-        value.length = (size_t)sqlite3_column_bytes(statement, position);
+        value.data = sqlite3_value_blob(stored);
+        value.length = (size_t)sqlite3_value_bytes(stored);
         break;
     case RBT_COLUMN_TEXT:
     case RBT_COLUMN_JSON:
-        *fits = stored == SQLITE_TEXT;
+        *fits = kind == SQLITE_TEXT;
         value.kind = RBT_TEXT;
-        value.data = sqlite3_column_text(statement, position);
-        value.length = (size_t)sqlite3_column_bytes(statement, position);
+        value.data = sqlite3_value_text(stored);
+        value.length = (size_t)sqlite3_value_bytes(stored);
         if (*fits && value.data) *fits = rbt_utf8_valid(value.data, value.length);
         break;
     }

@@ -10,8 +10,7 @@
 int rbt_log_values(rbt_log *log, sqlite3_value **arguments, rbt_error *error);
 
 /* A stored column (of <log>_rows) as the leaf has it; *fits is false when it is not of the column's
-** type, which no append could have written. Borrowed from the statement's row. */
-rbt_value rbt_log_stored_value(sqlite3_stmt *statement, int position, rbt_column_type type,
-                               bool *fits);
+** type, which no append could have written. Borrowed from the value. */
+rbt_value rbt_log_stored_value(sqlite3_value *stored, rbt_column_type type, bool *fits);
 
 #endif

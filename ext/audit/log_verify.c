@@ -119,11 +119,11 @@ static int check_tree(rbt_verification *v, rbt_error *error) {
                         rbt_hash_to_text(&root).hex, rbt_hash_to_text(&head).hex);
     }
     rbt_error_clear(&trouble);
-    /* Levels 0 to 7 of pruned blocks are gone; all from level 8 on stay. */
-    uint64_t kept = ((uint64_t)log->pruned_to + 1) / RBT_TILE_HASHES;
+    /* Levels 0 to 7 of pruned blocks are gone; all from level 8 on stay. Of level 8, the walk over the rows
+    ** has compared what comes before first_unfolded. */
     if (v->quick || check_tree_end(v, error) != SQLITE_OK) return error->code;
     for (unsigned level = 8; level < RBT_TREE_MAX_LEVEL && error->code == SQLITE_OK; level += 8)
-        check_level(v, level, level == 8 ? kept : 0, error);
+        check_level(v, level, level == 8 ? v->first_unfolded : 0, error);
     return error->code;
 }
 

@@ -16,9 +16,13 @@ typedef struct rbt_verification {
     const char *who; /* begins error messages: "audit_verify" */
     rbt_finding_sink sink;
     void *context;
-    int64_t problems; /* error findings so far */
-    int64_t expired;  /* entries that have expired, once segments were checked */
-    bool quick;       /* only what takes no look at each entry, and no file */
+    int64_t problems;    /* error findings so far */
+    int64_t expired;     /* entries that have expired, once segments were checked */
+    bool quick;          /* only what takes no look at each entry, and no file */
+    bool storage_intact; /* OUT of rbt_log_check_schema: tables and indexes are as declared */
+    uint64_t
+        first_unfolded; /* OUT of rbt_log_check_rows: up to this block of 256 hot entries, the tree's
+                                level 8 is what the rows give */
 } rbt_verification;
 
 /* Verifies the log as one snapshot. checkpoint: a signed note that the log must extend, or NULL; vkeys:
@@ -48,12 +52,13 @@ static inline rbt_hash_text rbt_hash_to_text(const rbt_hash *hash) {
     return text;
 }
 
-/* The parts in log_row_check.c: every hot row against the tree and the head; the first and last alone. */
+/* The parts in log_row_check.c: every hot row against the tree, the head and the indexes; the first and last
+** alone. */
 int rbt_log_check_rows(rbt_verification *verification, rbt_error *error);
 int rbt_log_check_ends(rbt_verification *verification, rbt_error *error);
 
 /* The part in log_schema_check.c: tables, indexes and triggers against what the declaration gives,
-** foreign triggers, and SQLite's integrity_check of the rows. */
+** foreign triggers, the gate. */
 int rbt_log_check_schema(rbt_verification *verification, rbt_error *error);
 
 /* The part in log_segment_check.c: the recorded segments, their files, and their chain of roots. cold:

@@ -31,14 +31,28 @@ unsigned rbt_frontier_count(const rbt_frontier *frontier) {
     return (unsigned)__builtin_popcountll(frontier->size);
 }
 
-void rbt_frontier_append(rbt_frontier *frontier, const rbt_hash *leaf_hash) {
-    unsigned count = rbt_frontier_count(frontier);
-    rbt_hash node = *leaf_hash;
+bool rbt_frontier_append_noting(rbt_frontier *frontier, const rbt_hash *leaf_hash, unsigned level,
+                                rbt_hash *node) {
+    unsigned count = rbt_frontier_count(frontier), height = 0;
+    rbt_hash carried = *leaf_hash;
+    bool completed = false;
     /* Each trailing one bit of the size is a subtree as large as the one being carried. */
-    for (uint64_t size = frontier->size; size & 1; size >>= 1)
-        rbt_node_hash(&node, &frontier->nodes[--count], &node);
-    frontier->nodes[count] = node;
+    for (uint64_t size = frontier->size;; size >>= 1, height++) {
+        if (height == level) {
+            *node = carried;
+            completed = true;
+        }
+        if (!(size & 1)) break;
+        rbt_node_hash(&carried, &frontier->nodes[--count], &carried);
+    }
+    frontier->nodes[count] = carried;
     frontier->size++;
+    return completed;
+}
+
+void rbt_frontier_append(rbt_frontier *frontier, const rbt_hash *leaf_hash) {
+    rbt_hash leaf;
+    rbt_frontier_append_noting(frontier, leaf_hash, 0, &leaf);
 }
 
 void rbt_frontier_root(rbt_hash *root, const rbt_frontier *frontier) {

@@ -28,6 +28,9 @@ bool rbt_hash_equal(const rbt_hash *a, const rbt_hash *b);
 
 unsigned rbt_frontier_count(const rbt_frontier *frontier); /* number of nodes in use */
 void rbt_frontier_append(rbt_frontier *frontier, const rbt_hash *leaf_hash);
+/* The same; when that completes a subtree of 2^level leaves, its node goes to *node and it returns true. */
+bool rbt_frontier_append_noting(rbt_frontier *frontier, const rbt_hash *leaf_hash, unsigned level,
+                                rbt_hash *node);
 void rbt_frontier_root(rbt_hash *root, const rbt_frontier *frontier);
 
 /* Gives the hash of the perfect node (level, index): the subtree of leaves index << level up to, not

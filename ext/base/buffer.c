@@ -55,9 +55,8 @@ static bool grow(rbt_buffer *buffer, size_t needed) {
     return true;
 }
 
-bool rbt_buffer_reserve(rbt_buffer *buffer, size_t extra) {
+bool rbt_buffer_grow(rbt_buffer *buffer, size_t extra) {
     if (buffer->failed) return false;
-    if (extra <= buffer->capacity - buffer->length) return true;
     if (extra > SIZE_MAX - buffer->length) {
         buffer->failed = true;
         return false;
@@ -65,28 +64,20 @@ bool rbt_buffer_reserve(rbt_buffer *buffer, size_t extra) {
     return grow(buffer, buffer->length + extra);
 }
 
-void rbt_buffer_add(rbt_buffer *buffer, const void *bytes, size_t length) {
-    if (length == 0 || !rbt_buffer_reserve(buffer, length)) return;
-    memcpy(buffer->data + buffer->length, bytes, length);
-    buffer->length += length;
-}
-
-void rbt_buffer_add_byte(rbt_buffer *buffer, uint8_t byte) {
-    if (!rbt_buffer_reserve(buffer, 1)) return;
-    buffer->data[buffer->length++] = byte;
-}
-
 void rbt_buffer_add_text(rbt_buffer *buffer, const char *text) {
     rbt_buffer_add(buffer, text, strlen(text));
 }
 
 void rbt_buffer_add_u64(rbt_buffer *buffer, uint64_t value) {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
     char digits[20];
     size_t start = sizeof digits;
-    do {
-        digits[--start] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
+    for (; value >= 10; value /= 100)
+        memcpy(digits + (start -= 2), pairs + 2 * (value % 100), 2);
+    if (value > 0 || start == sizeof digits) digits[--start] = (char)('0' + value);
     rbt_buffer_add(buffer, digits + start, sizeof digits - start);
 }
 

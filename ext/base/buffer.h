@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct rbt_buffer {
     uint8_t *data;
@@ -20,10 +21,25 @@ typedef struct rbt_buffer {
 
 void rbt_buffer_free(rbt_buffer *buffer);  /* leaves an empty, usable buffer (secret is kept) */
 void rbt_buffer_clear(rbt_buffer *buffer); /* length 0, memory kept; failed is reset */
+/* rbt_buffer_reserve where there is no room yet. */
+bool rbt_buffer_grow(rbt_buffer *buffer, size_t extra);
 /* Room for `extra` more bytes; false when memory ran out. */
-bool rbt_buffer_reserve(rbt_buffer *buffer, size_t extra);
-void rbt_buffer_add(rbt_buffer *buffer, const void *bytes, size_t length);
-void rbt_buffer_add_byte(rbt_buffer *buffer, uint8_t byte);
+static inline bool rbt_buffer_reserve(rbt_buffer *buffer, size_t extra) {
+    if (!buffer->failed && extra <= buffer->capacity - buffer->length) return true;
+    return rbt_buffer_grow(buffer, extra);
+}
+
+static inline void rbt_buffer_add(rbt_buffer *buffer, const void *bytes, size_t length) {
+    if (length == 0 || !rbt_buffer_reserve(buffer, length)) return;
+    memcpy(buffer->data + buffer->length, bytes, length);
+    buffer->length += length;
+}
+
+static inline void rbt_buffer_add_byte(rbt_buffer *buffer, uint8_t byte) {
+    if (!rbt_buffer_reserve(buffer, 1)) return;
+    buffer->data[buffer->length++] = byte;
+}
+
 void rbt_buffer_add_text(rbt_buffer *buffer, const char *text);                /* up to its NUL */
 void rbt_buffer_add_i64(rbt_buffer *buffer, int64_t value);                    /* decimal */
 void rbt_buffer_add_u64(rbt_buffer *buffer, uint64_t value);                   /* decimal */

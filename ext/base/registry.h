@@ -17,7 +17,7 @@ enum {
 
 typedef struct rbt_function {
     const char *name;
-    int min_arguments, max_arguments; /* registered once for each count in between */
+    int min_arguments, max_arguments; /* registered once for each count in between; -1: any */
     int flags;
     void (*call)(sqlite3_context *context, int argument_count, sqlite3_value **arguments);
     const char *signature;   /* "encrypt(value[, context])"; NULL: internal, not in rustybt_help */

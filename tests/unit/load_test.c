@@ -32,7 +32,7 @@ static const char expected_functions[] =
     "fernet_decrypt/1 D, fernet_decrypt/2 D, fernet_encrypt/1 D, "
     "key_backup/1 D, key_id/0 D, key_reload/0 D, key_restore/2 D, "
     "key_rotate/1 D, key_rotate/2 D, keygen/0 D, keygen/1 D, "
-    "proof_verify/3 Id, rustybt_append_only/0 I, rustybt_version/0 Id, "
+    "proof_verify/3 Id, rustybt_append_only/0 I, rustybt_version/0 Id, rustybt_visit/-1 D, "
     "subject_decrypt/1 D, subject_decrypt/2 D, subject_encrypt/2 D, subject_encrypt/3 D, "
     "subject_forget/1 D, subject_hold/2 D, subject_release/2 D, "
     "subject_rotate/0 D, token_info/1 Id";
