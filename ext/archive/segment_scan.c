@@ -4,6 +4,7 @@
 #include "segment_scan.h"
 
 #include "../base/memory.h"
+#include "filter.h"
 #include "zone.h"
 
 enum { NO_COLUMN = -1 };
@@ -174,7 +175,9 @@ static bool frame_excluded(rbt_segment_scan *scan, const rbt_manifest_frame *fra
     if (frame->last_id < scan->first_id || frame->first_id > scan->last_id) return true;
     for (size_t i = 0; i < scan->term_count; i++)
         if (rbt_zones_exclude(&manifest->document, frame->zones, &manifest->shape, &scan->terms[i],
-                              &scan->scratch))
+                              &scan->scratch) ||
+            rbt_filters_exclude(&manifest->document, frame->filters, &manifest->shape,
+                                &scan->terms[i], &scan->scratch))
             return true;
     return false;
 }

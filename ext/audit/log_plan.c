@@ -66,7 +66,7 @@ typedef struct estimate {
 static void count_term(estimate *e, const rbt_log *log, int column, int op) {
     bool equal = op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS;
     bool indexed = column >= RBT_LOG_COLUMN_FIRST &&
-                   log->declaration->columns[column - RBT_LOG_COLUMN_FIRST].indexed;
+                   log->declaration->shape.columns[column - RBT_LOG_COLUMN_FIRST].indexed;
     if (column == RBT_LOG_COLUMN_ID && equal)
         e->by_id = true;
     else if (column == RBT_LOG_COLUMN_ID && is_range(op))
