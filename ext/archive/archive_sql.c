@@ -89,7 +89,8 @@ static void describe(const rbt_series *series, rbt_buffer *out) {
             first->log, (long long)first->first_id, (long long)last->last_id, (long long)bytes,
             last->signer.name, key_id);
     }
-    rbt_buffer_add_text(out, ": signatures, frames, lines, ids, zones, filters, roots and order are right");
+    rbt_buffer_add_text(
+        out, ": signatures, frames, lines, ids, zones, filters, roots and order are right");
 }
 
 /* Appends what was checked to *verified when there was no problem. */

@@ -108,8 +108,8 @@ rbt_filter_builder *rbt_filter_builder_new(const rbt_leaf_shape *shape) {
     for (size_t i = 0; i < shape->count; i++) {
         rbt_column_type type = shape->columns[i].type;
         builder->columns[i].filtered =
-            shape->columns[i].indexed && (type == RBT_COLUMN_TEXT || type == RBT_COLUMN_INTEGER ||
-                                          type == RBT_COLUMN_REAL);
+            shape->columns[i].indexed &&
+            (type == RBT_COLUMN_TEXT || type == RBT_COLUMN_INTEGER || type == RBT_COLUMN_REAL);
     }
     return builder;
 }

@@ -14,8 +14,6 @@
 #include "zstd_memory.h"
 #include <xxhash.h>
 
-enum { MAX_WINDOW = 8 * 1024 * 1024, MAX_WINDOW_LOG = 23 };
-
 static int read_at(rbt_segment *segment, rbt_buffer *out, int64_t offset, int64_t size,
                    rbt_error *error) {
     rbt_buffer_clear(out);
@@ -154,11 +152,6 @@ int rbt_segment_open(rbt_segment *segment, const char *who, const char *path,
     if (!segment->path) return rbt_fail_nomem(error);
     segment->file = rbt_file_open_read(who, path, &segment->file_bytes, error);
     if (segment->file < 0) return error->code;
-    segment->zstd = ZSTD_createDCtx_advanced(rbt_zstd_memory());
-    if (!segment->zstd ||
-        ZSTD_isError(ZSTD_DCtx_setParameter(segment->zstd, ZSTD_d_windowLogMax, MAX_WINDOW_LOG)))
-        return rbt_fail_nomem(error);
-
     if (read_seek_table(segment, &place, &why, error) != SQLITE_OK) return error->code;
     if (why) {
         rbt_free(segment->entries);
@@ -184,7 +177,7 @@ void rbt_segment_close(rbt_segment *segment) {
     rbt_manifest_free(&segment->manifest);
     rbt_buffer_free(&segment->content);
     rbt_buffer_free(&segment->compressed);
-    rbt_buffer_free(&segment->text);
+    rbt_frame_free(&segment->frame);
     rbt_free(segment->entries);
     ZSTD_freeDCtx(segment->zstd);
     *segment = (rbt_segment){.file = -1};
@@ -259,52 +252,50 @@ int rbt_segment_check_signature(rbt_segment *segment, const rbt_verifier *verifi
 
 /* ---- Frames ---- */
 
-/* NULL, or what is wrong with the frame; on NULL the text is in segment->text. */
-static const char *decode(rbt_segment *segment, const rbt_manifest_frame *frame) {
-    const rbt_buffer *from = &segment->compressed;
-    ZSTD_frameHeader header;
-    if (ZSTD_getFrameHeader(&header, from->data, from->length) != 0 ||
-        header.frameType != ZSTD_frame)
-        return "it is no zstd frame";
-    if (header.frameContentSize != (uint64_t)frame->raw || !header.checksumFlag ||
-        header.dictID != 0 || header.windowSize > MAX_WINDOW)
-        return "its header does not say what the format wants";
-    size_t size = ZSTD_findFrameCompressedSize(from->data, from->length);
-    if (ZSTD_isError(size) || size != from->length) return "it has another size than is listed";
-    size_t raw = ZSTD_decompressDCtx(segment->zstd, segment->text.data, (size_t)frame->raw,
-                                     from->data, from->length);
-    if (ZSTD_isError(raw)) return ZSTD_getErrorName(raw);
-    if (raw != (size_t)frame->raw) return "its text is shorter than is listed";
-    segment->text.length = raw;
-    return NULL;
+struct ZSTD_DCtx_s *rbt_segment_decoder(rbt_segment *segment, rbt_error *error) {
+    if (segment->zstd) return segment->zstd;
+    segment->zstd = ZSTD_createDCtx_advanced(rbt_zstd_memory());
+    if (!segment->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(segment->zstd, ZSTD_d_windowLogMax,
+                                                              RBT_WINDOW_MAX_LOG)))
+        rbt_fail_nomem(error);
+    return error->code == SQLITE_OK ? segment->zstd : NULL;
 }
 
-int rbt_segment_load_frame(rbt_segment *segment, size_t index, bool *decoded,
-                           rbt_problems *problems, rbt_error *error) {
-    const rbt_manifest_frame *frame = &segment->manifest.frames[index];
-    long long number = (long long)index + 1;
-    long long first = (long long)frame->first_id, last = (long long)frame->last_id;
-    *decoded = false;
-    rbt_buffer_clear(&segment->text);
-    if (frame->offset > segment->file_bytes || frame->size > segment->file_bytes - frame->offset) {
+int rbt_segment_prepare_frame(rbt_segment *segment, size_t index, bool lines, rbt_frame *frame,
+                              bool *prepared, rbt_problems *problems, rbt_error *error) {
+    const rbt_manifest_frame *listed = &segment->manifest.frames[index];
+    *prepared = false;
+    frame->listed = listed;
+    rbt_buffer_clear(&frame->text);
+    if (listed->offset > segment->file_bytes ||
+        listed->size > segment->file_bytes - listed->offset) {
         rbt_problem(problems, RBT_PROBLEM_TRUNCATED, -1,
-                    "frame %lld (entries %lld to %lld) lies beyond the file's end", number, first,
-                    last);
+                    "frame %lld (entries %lld to %lld) lies beyond the file's end",
+                    (long long)index + 1, (long long)listed->first_id, (long long)listed->last_id);
         return error->code;
     }
-    if (read_at(segment, &segment->compressed, frame->offset, frame->size, error) != SQLITE_OK)
+    if (read_at(segment, &frame->compressed, listed->offset, listed->size, error) != SQLITE_OK)
         return error->code;
-    const uint8_t *bytes = segment->compressed.data;
-    uint8_t sha256[32];
-    bool same = XXH3_64bits(bytes, (size_t)frame->size) == frame->xxh3;
-    if (same && frame->has_sha256) {
-        rbt_sha256_once(sha256, bytes, (size_t)frame->size);
-        same = memcmp(sha256, frame->sha256, sizeof sha256) == 0;
+    if (!rbt_buffer_reserve(&frame->text, (size_t)listed->raw)) return rbt_fail_nomem(error);
+    if (lines) {
+        uint32_t *starts =
+            rbt_realloc(frame->line_starts, ((size_t)listed->rows + 1) * sizeof *starts);
+        if (!starts) return rbt_fail_nomem(error);
+        frame->line_starts = starts;
     }
-    if (!rbt_buffer_reserve(&segment->text, (size_t)frame->raw)) return rbt_fail_nomem(error);
-    const char *why = decode(segment, frame);
-    *decoded = why == NULL;
-    if (!same)
+    frame->has_checksum = segment->entries && index + 1 < segment->entry_count;
+    if (frame->has_checksum) frame->checksum = segment->entries[index].checksum;
+    *prepared = true;
+    return SQLITE_OK;
+}
+
+int rbt_segment_report_frame(const rbt_segment *segment, const rbt_frame *frame,
+                             rbt_problems *problems, rbt_error *error) {
+    const rbt_manifest_frame *listed = frame->listed;
+    long long number = (long long)(listed - segment->manifest.frames) + 1;
+    long long first = (long long)listed->first_id, last = (long long)listed->last_id;
+    const char *why = frame->why;
+    if (!frame->same)
         rbt_problem(problems, RBT_PROBLEM_CHANGED, -1,
                     "frame %lld (entries %lld to %lld) has other bytes than were signed%s%s",
                     number, first, last, why ? ", and cannot be decoded: " : "", why ? why : "");
@@ -312,10 +303,29 @@ int rbt_segment_load_frame(rbt_segment *segment, size_t index, bool *decoded,
         rbt_problem(problems, RBT_PROBLEM_CHANGED, -1,
                     "frame %lld (entries %lld to %lld) cannot be decoded: %s", number, first, last,
                     why);
-    else if (segment->entries && index + 1 < segment->entry_count &&
-             segment->entries[index].checksum !=
-                 (uint32_t)XXH64(segment->text.data, segment->text.length, 0))
+    else if (frame->checksum_differs)
         rbt_problem(problems, RBT_PROBLEM_SEEK_TABLE, -1,
                     "frame %lld: the seek table has a wrong checksum", number);
+    if (error->code != SQLITE_OK || !frame->line_starts) return error->code;
+    if (frame->wrong_line >= 0)
+        rbt_problem(problems, RBT_PROBLEM_CHANGED, first + frame->wrong_line,
+                    "entry %lld is not where the manifest has it", first + frame->wrong_line);
+    else if (frame->lines_follow_last)
+        rbt_problem(problems, RBT_PROBLEM_ORDER, -1,
+                    "after entry %lld come lines that do not belong", last);
     return error->code;
+}
+
+int rbt_segment_load_frame(rbt_segment *segment, size_t index, bool *decoded,
+                           rbt_problems *problems, rbt_error *error) {
+    bool prepared;
+    *decoded = false;
+    if (!rbt_segment_decoder(segment, error) ||
+        rbt_segment_prepare_frame(segment, index, false, &segment->frame, &prepared, problems,
+                                  error) != SQLITE_OK ||
+        !prepared)
+        return error->code;
+    rbt_frame_decode(&segment->frame, segment->zstd);
+    *decoded = segment->frame.why == NULL;
+    return rbt_segment_report_frame(segment, &segment->frame, problems, error);
 }

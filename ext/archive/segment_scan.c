@@ -4,10 +4,22 @@
 #include "segment_scan.h"
 
 #include "../base/memory.h"
+#include "../base/sql_util.h"
 #include "filter.h"
+#include "prefetch.h"
 #include "zone.h"
 
-enum { NO_COLUMN = -1 };
+enum {
+    NO_COLUMN = -1,
+    UNAIDED_FRAMES = 2, /* decoded here before a thread is begun: most queries want no more */
+    SLOTS = RBT_PREFETCH_DEPTH + 1
+};
+
+/* A frame that is being read, or is on its way. */
+typedef struct slot {
+    rbt_frame frame;
+    rbt_error refusal; /* why it cannot be read: told when its turn comes */
+} slot;
 
 struct rbt_segment_scan {
     rbt_segment segment;
@@ -21,9 +33,14 @@ struct rbt_segment_scan {
     rbt_buffer scratch;
     int64_t first_id, last_id; /* what the terms leave of the ids; empty when last < first */
     bool reverse;
+    rbt_connection *connection; /* NULL: it cannot be interrupted */
     size_t frames_left;
-    int64_t frame_first;   /* id of the loaded frame's first line */
-    uint32_t *line_starts; /* of the loaded frame: rows + 1 offsets into its text */
+    slot slots[SLOTS];      /* frame n of those that were chosen is in n % SLOTS */
+    uint64_t chosen, taken; /* counts of frames */
+    bool all_chosen;        /* none is left, or one could not be read */
+    bool thread_tried;      /* prefetch says whether there is one */
+    rbt_prefetch *prefetch;
+    const rbt_frame *frame; /* the one being read */
     int64_t next_line, lines_left;
     rbt_leaf leaf;
     rbt_leaf given;
@@ -129,15 +146,16 @@ static int open_trusted(rbt_segment_scan *scan, const char *path, const rbt_veri
     return error->code;
 }
 
-int rbt_segment_scan_open(rbt_segment_scan **out, const char *path, const rbt_verifier *verifiers,
-                          size_t verifier_count, const uint8_t *manifest_sha256,
-                          const uint8_t *log_id, const rbt_leaf_shape *shape, uint64_t wanted,
-                          const rbt_zone_term *terms, size_t term_count, bool reverse,
-                          rbt_error *error) {
+int rbt_segment_scan_open(rbt_segment_scan **out, rbt_connection *connection, const char *path,
+                          const rbt_verifier *verifiers, size_t verifier_count,
+                          const uint8_t *manifest_sha256, const uint8_t *log_id,
+                          const rbt_leaf_shape *shape, uint64_t wanted, const rbt_zone_term *terms,
+                          size_t term_count, bool reverse, rbt_error *error) {
     *out = NULL;
     rbt_segment_scan *scan = rbt_calloc(sizeof *scan);
     if (!scan) return rbt_fail_nomem(error);
     scan->segment.file = -1;
+    scan->connection = connection;
     scan->shape = shape;
     scan->reverse = reverse;
     if (open_trusted(scan, path, verifiers, verifier_count, manifest_sha256, log_id, error) ==
@@ -159,10 +177,14 @@ int rbt_segment_scan_open(rbt_segment_scan **out, const char *path, const rbt_ve
 
 void rbt_segment_scan_close(rbt_segment_scan *scan) {
     if (!scan) return;
+    rbt_prefetch_stop(scan->prefetch); /* before what it works on goes */
     rbt_segment_close(&scan->segment);
     rbt_free(scan->sources);
     rbt_free(scan->terms);
-    rbt_free(scan->line_starts);
+    for (size_t i = 0; i < SLOTS; i++) {
+        rbt_frame_free(&scan->slots[i].frame);
+        rbt_error_clear(&scan->slots[i].refusal);
+    }
     rbt_buffer_free(&scan->term_text);
     rbt_buffer_free(&scan->scratch);
     rbt_leaf_free(&scan->leaf);
@@ -182,70 +204,93 @@ static bool frame_excluded(rbt_segment_scan *scan, const rbt_manifest_frame *fra
     return false;
 }
 
-/* Whether the line begins with {"id":<id>, */
-static bool begins_with_id(const char *line, size_t length, int64_t id) {
-    static const char key[] = "{\"id\":";
-    size_t at = sizeof key - 1;
-    if (length <= at || memcmp(line, key, at) != 0) return false;
-    int64_t value = 0;
-    for (; at < length && line[at] >= '0' && line[at] <= '9'; at++)
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, line[at] - '0', &value))
-            return false;
-    return value == id && at < length && line[at] == ',';
+/* Goes on to the next frame that the terms leave; false when there is none. */
+static bool choose_frame(rbt_segment_scan *scan, size_t *index) {
+    const rbt_manifest *manifest = &scan->segment.manifest;
+    while (scan->frames_left > 0) {
+        *index = scan->reverse ? scan->frames_left - 1 : manifest->frame_count - scan->frames_left;
+        scan->frames_left--;
+        if (!frame_excluded(scan, &manifest->frames[*index])) return true;
+    }
+    return false;
 }
 
-/* Finds the loaded frame's lines: exactly its rows, each with the id it must have. */
-static int index_lines(rbt_segment_scan *scan, const rbt_manifest_frame *frame,
-                       rbt_problems *strict, rbt_error *error) {
-    const rbt_segment *segment = &scan->segment;
-    const char *text = (const char *)segment->text.data;
-    const char *end = text + segment->text.length;
-    const char *at = text;
-    uint32_t *starts = rbt_realloc(scan->line_starts, ((size_t)frame->rows + 1) * sizeof *starts);
-    if (!starts) return rbt_fail_nomem(error);
-    scan->line_starts = starts;
-    for (int64_t i = 0; i < frame->rows; i++) {
-        const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-        if (!newline || !begins_with_id(at, (size_t)(newline - at), frame->first_id + i)) {
-            rbt_problem(strict, RBT_PROBLEM_CHANGED, frame->first_id + i,
-                        "entry %lld is not where the manifest has it",
-                        (long long)(frame->first_id + i));
-            return error->code;
-        }
-        starts[i] = (uint32_t)(at - text);
-        at = newline + 1;
+/* Fills the next slot with a frame that is ready to be decoded. False when there is no further one. */
+static bool prepare_next(rbt_segment_scan *scan) {
+    size_t index;
+    if (scan->all_chosen || !choose_frame(scan, &index)) {
+        scan->all_chosen = true;
+        return false;
     }
-    starts[frame->rows] = (uint32_t)(at - text);
-    if (at != end)
-        rbt_problem(strict, RBT_PROBLEM_ORDER, -1, "after entry %lld come lines that do not belong",
-                    (long long)frame->last_id);
-    return error->code;
+    slot *next = &scan->slots[scan->chosen++ % SLOTS];
+    rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, &next->refusal);
+    bool prepared;
+    rbt_segment_prepare_frame(&scan->segment, index, true, &next->frame, &prepared, &strict,
+                              &next->refusal);
+    if (next->refusal.code != SQLITE_OK) scan->all_chosen = true;
+    return true;
+}
+
+static bool is_refused(const slot *at) {
+    return at->refusal.code != SQLITE_OK;
+}
+
+/* Keeps the thread at work on the frames that follow. */
+static void look_ahead(rbt_segment_scan *scan) {
+    while (scan->chosen < scan->taken + RBT_PREFETCH_DEPTH && prepare_next(scan)) {
+        slot *ahead = &scan->slots[(scan->chosen - 1) % SLOTS];
+        if (!is_refused(ahead)) rbt_prefetch_give(scan->prefetch, &ahead->frame);
+    }
+}
+
+/* Decodes the frame whose turn it is, or has the thread do so: SQLITE_ROW and *frame, SQLITE_DONE, or the
+** error. */
+static int take_frame(rbt_segment_scan *scan, const rbt_frame **frame, rbt_error *error) {
+    if (scan->connection && rbt_interrupted(scan->connection->db))
+        return rbt_fail(error, SQLITE_INTERRUPT, "archive: interrupted");
+    if (!rbt_segment_decoder(&scan->segment, error)) return error->code;
+    if (scan->taken == UNAIDED_FRAMES && !scan->thread_tried) {
+        scan->thread_tried = true;
+        scan->prefetch = rbt_prefetch_start(scan->segment.zstd);
+    }
+    if (scan->prefetch)
+        look_ahead(scan);
+    else
+        prepare_next(scan);
+    if (scan->taken == scan->chosen) return SQLITE_DONE;
+    slot *turn = &scan->slots[scan->taken % SLOTS];
+    if (is_refused(turn)) {
+        *error = turn->refusal;
+        turn->refusal = (rbt_error){0};
+        scan->chosen--; /* it was the last */
+        return error->code;
+    }
+    if (scan->prefetch)
+        rbt_prefetch_take(scan->prefetch);
+    else
+        rbt_frame_decode(&turn->frame, scan->segment.zstd);
+    scan->taken++;
+    if (scan->prefetch) look_ahead(scan); /* into the slot of the frame that was read before */
+    *frame = &turn->frame;
+    rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, error);
+    return rbt_segment_report_frame(&scan->segment, *frame, &strict, error) == SQLITE_OK
+               ? SQLITE_ROW
+               : error->code;
 }
 
 /* Loads the next frame that the terms leave, and sets which of its lines are to be given. */
 static int next_frame(rbt_segment_scan *scan, rbt_error *error) {
-    const rbt_manifest *manifest = &scan->segment.manifest;
-    while (scan->frames_left > 0) {
-        size_t index =
-            scan->reverse ? scan->frames_left - 1 : manifest->frame_count - scan->frames_left;
-        const rbt_manifest_frame *frame = &manifest->frames[index];
-        scan->frames_left--;
-        if (frame_excluded(scan, frame)) continue;
-        rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, error);
-        bool decoded;
-        if (rbt_segment_load_frame(&scan->segment, index, &decoded, &strict, error) != SQLITE_OK ||
-            index_lines(scan, frame, &strict, error) != SQLITE_OK)
-            return error->code;
-        int64_t first = frame->first_id > scan->first_id ? frame->first_id : scan->first_id;
-        int64_t last = frame->last_id < scan->last_id ? frame->last_id : scan->last_id;
+    for (;;) {
+        int code = take_frame(scan, &scan->frame, error);
+        if (code != SQLITE_ROW) return code;
+        const rbt_manifest_frame *listed = scan->frame->listed;
+        int64_t first = listed->first_id > scan->first_id ? listed->first_id : scan->first_id;
+        int64_t last = listed->last_id < scan->last_id ? listed->last_id : scan->last_id;
         if (first > last) continue;
-        scan->frame_first = frame->first_id;
         scan->lines_left = last - first + 1;
-        scan->next_line = (scan->reverse ? last : first) - frame->first_id;
+        scan->next_line = (scan->reverse ? last : first) - listed->first_id;
         return SQLITE_ROW;
     }
-    return SQLITE_DONE;
 }
 
 static const rbt_leaf *arrange(rbt_segment_scan *scan) {
@@ -268,9 +313,9 @@ int rbt_segment_scan_next(rbt_segment_scan *scan, const rbt_leaf **leaf, const c
         if (code != SQLITE_ROW) return code;
     }
     const rbt_leaf_shape *shape = &scan->segment.manifest.shape;
-    const uint32_t *start = &scan->line_starts[scan->next_line];
-    int64_t id = scan->frame_first + scan->next_line;
-    *line = (const char *)scan->segment.text.data + start[0];
+    const uint32_t *start = &scan->frame->line_starts[scan->next_line];
+    int64_t id = scan->frame->listed->first_id + scan->next_line;
+    *line = (const char *)scan->frame->text.data + start[0];
     *line_length = start[1] - start[0] - 1;
     scan->next_line += scan->reverse ? -1 : 1;
     scan->lines_left--;

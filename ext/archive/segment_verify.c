@@ -187,8 +187,8 @@ static void check_entry_line(verification *v, line_report *report, const char *l
 
 static void check_lines(verification *v, size_t index) {
     const rbt_manifest_frame *frame = &v->segment->manifest.frames[index];
-    const char *at = (const char *)v->segment->text.data;
-    const char *end = at + v->segment->text.length;
+    const char *at = (const char *)v->segment->frame.text.data;
+    const char *end = at + v->segment->frame.text.length;
     int64_t expected = frame->first_id;
     int64_t lines = 0;
     line_report report = {.frame = index};
@@ -229,7 +229,8 @@ static int check_frame(verification *v, size_t index) {
     bool decoded;
     if (rbt_segment_load_frame(v->segment, index, &decoded, v->problems, v->error) != SQLITE_OK)
         return v->error->code;
-    rbt_sha256_update(&v->data_hash, v->segment->compressed.data, v->segment->compressed.length);
+    rbt_sha256_update(&v->data_hash, v->segment->frame.compressed.data,
+                      v->segment->frame.compressed.length);
     if (!decoded) {
         v->all_decoded = false;
         return SQLITE_OK;
@@ -301,7 +302,7 @@ int rbt_segment_verify_contents(rbt_segment *segment, const rbt_verifier *verifi
     if (!v.zones || !v.filters)
         rbt_fail_nomem(error);
     else if (check_root_before(&v) == SQLITE_OK && check_genesis(&v) == SQLITE_OK &&
-        check_checkpoint(&v, verifiers, count) == SQLITE_OK)
+             check_checkpoint(&v, verifiers, count) == SQLITE_OK)
         check_frames(&v);
     rbt_zone_builder_free(v.zones);
     rbt_filter_builder_free(v.filters);

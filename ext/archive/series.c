@@ -140,6 +140,7 @@ int rbt_series_open(rbt_series *series, rbt_connection *connection, const char *
                     const char *vkeys, const uint8_t *log_id, const char *who, rbt_error *error) {
     char **paths;
     size_t count;
+    series->connection = connection;
     if (rbt_expand_paths(pattern, who, &paths, &count, error) != SQLITE_OK) return error->code;
     for (size_t i = 0; i < count && error->code == SQLITE_OK; i++)
         add_file(series, connection, paths[i], vkeys, log_id, who, error);
@@ -186,10 +187,10 @@ int rbt_series_next(rbt_series *series, const rbt_leaf **leaf, const char **line
         series->next++;
         series->current = &series->members[index];
         /* What was trusted when the series was opened is held to: same signer, same manifest. */
-        if (rbt_segment_scan_open(&series->scan, series->current->path, &series->current->signer, 1,
-                                  series->current->manifest_sha256, NULL, series->shape,
-                                  series->wanted, series->terms, series->term_count,
-                                  series->reverse, error) != SQLITE_OK)
+        if (rbt_segment_scan_open(&series->scan, series->connection, series->current->path,
+                                  &series->current->signer, 1, series->current->manifest_sha256,
+                                  NULL, series->shape, series->wanted, series->terms,
+                                  series->term_count, series->reverse, error) != SQLITE_OK)
             return error->code;
     }
 }

@@ -23,6 +23,7 @@ typedef struct rbt_member {
 } rbt_member;
 
 typedef struct rbt_series {
+    rbt_connection *connection; /* of rbt_series_open */
     rbt_member *members;
     size_t count, capacity;
     /* of rbt_series_start */
