@@ -14,6 +14,8 @@
 #include "zstd_memory.h"
 #include <xxhash.h>
 
+atomic_ullong rbt_manifests_read;
+
 static int read_at(rbt_segment *segment, rbt_buffer *out, int64_t offset, int64_t size,
                    rbt_error *error) {
     rbt_buffer_clear(out);
@@ -106,6 +108,7 @@ static int read_manifest(rbt_segment *segment, const rbt_segment_place *place,
     }
     rbt_sha256_once(segment->manifest_sha256, segment->manifest_text, segment->manifest_length);
 
+    atomic_fetch_add_explicit(&rbt_manifests_read, 1, memory_order_relaxed);
     rbt_error refusal = {0};
     int code = rbt_manifest_parse(&segment->manifest, segment->manifest_text,
                                   segment->manifest_length, &refusal);
@@ -143,15 +146,18 @@ static void compare_seek_table(const rbt_segment *segment, rbt_problems *problem
                     "the seek table has a wrong checksum for the manifest's frame");
 }
 
-int rbt_segment_open(rbt_segment *segment, const char *who, const char *path,
-                     rbt_problems *problems, rbt_error *error) {
-    rbt_segment_place place = {0};
-    const char *why;
+int rbt_segment_open_file(rbt_segment *segment, const char *who, const char *path,
+                          rbt_error *error) {
     *segment = (rbt_segment){.who = who, .file = -1};
     segment->path = rbt_strdup(path);
     if (!segment->path) return rbt_fail_nomem(error);
     segment->file = rbt_file_open_read(who, path, &segment->file_bytes, error);
-    if (segment->file < 0) return error->code;
+    return error->code;
+}
+
+int rbt_segment_read_head(rbt_segment *segment, rbt_problems *problems, rbt_error *error) {
+    rbt_segment_place place = {0};
+    const char *why;
     if (read_seek_table(segment, &place, &why, error) != SQLITE_OK) return error->code;
     if (why) {
         rbt_free(segment->entries);
@@ -171,14 +177,24 @@ int rbt_segment_open(rbt_segment *segment, const char *who, const char *path,
     return error->code;
 }
 
+int rbt_segment_open(rbt_segment *segment, const char *who, const char *path,
+                     rbt_problems *problems, rbt_error *error) {
+    if (rbt_segment_open_file(segment, who, path, error) != SQLITE_OK) return error->code;
+    return rbt_segment_read_head(segment, problems, error);
+}
+
 void rbt_segment_close(rbt_segment *segment) {
     if (segment->file >= 0) rbt_files->close(segment->file); /* only read: nothing can be lost */
     rbt_free(segment->path);
-    rbt_manifest_free(&segment->manifest);
-    rbt_buffer_free(&segment->content);
+    if (segment->shared) {
+        segment->release_shared(segment->shared);
+    } else {
+        rbt_manifest_free(&segment->manifest);
+        rbt_buffer_free(&segment->content);
+        rbt_free(segment->entries);
+    }
     rbt_buffer_free(&segment->compressed);
     rbt_frame_free(&segment->frame);
-    rbt_free(segment->entries);
     ZSTD_freeDCtx(segment->zstd);
     *segment = (rbt_segment){.file = -1};
 }

@@ -29,6 +29,9 @@ typedef struct rbt_segment {
     rbt_buffer compressed;    /* seek table and frames, before there is a manifest */
     struct ZSTD_DCtx_s *zstd; /* NULL until first use */
     rbt_frame frame;          /* loaded last by rbt_segment_load_frame */
+    /* Whose content, manifest and entries are, when not the segment's own (segment_cache.h). */
+    void *shared;
+    void (*release_shared)(void *shared);
 } rbt_segment;
 
 /* Opens a segment; what is wrong with it goes to problems, and *segment is filled as far as it can be
@@ -36,6 +39,10 @@ typedef struct rbt_segment {
 ** case. who is borrowed. */
 int rbt_segment_open(rbt_segment *segment, const char *who, const char *path,
                      rbt_problems *problems, rbt_error *error);
+/* The same in two steps. */
+int rbt_segment_open_file(rbt_segment *segment, const char *who, const char *path,
+                          rbt_error *error);
+int rbt_segment_read_head(rbt_segment *segment, rbt_problems *problems, rbt_error *error);
 void rbt_segment_close(rbt_segment *segment); /* a segment that is {0} with file -1 is fine */
 
 /* Checks that the note signs this manifest, and its signature against those verifiers whose name is the
@@ -55,6 +62,9 @@ int rbt_segment_prepare_frame(rbt_segment *segment, size_t index, bool lines, rb
                               bool *prepared, rbt_problems *problems, rbt_error *error);
 int rbt_segment_report_frame(const rbt_segment *segment, const rbt_frame *frame,
                              rbt_problems *problems, rbt_error *error);
+/* How many manifests were read and parsed since the process began: for tests of what a query reads. */
+extern atomic_ullong rbt_manifests_read;
+
 /* segment->zstd, made on first use; NULL and SQLITE_NOMEM. */
 struct ZSTD_DCtx_s *rbt_segment_decoder(rbt_segment *segment, rbt_error *error);
 

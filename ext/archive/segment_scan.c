@@ -7,6 +7,7 @@
 #include "../base/sql_util.h"
 #include "filter.h"
 #include "prefetch.h"
+#include "segment_cache.h"
 #include "zone.h"
 
 enum {
@@ -133,9 +134,9 @@ static int open_trusted(rbt_segment_scan *scan, const char *path, const rbt_veri
                         const uint8_t *log_id, rbt_error *error) {
     rbt_problems strict = rbt_problems_strict("archive", path, error);
     rbt_segment *segment = &scan->segment;
-    if (rbt_segment_open(segment, "archive", path, &strict, error) != SQLITE_OK) return error->code;
-    if (rbt_segment_check_signature(segment, verifiers, verifier_count, &strict, error) !=
-        SQLITE_OK)
+    if (rbt_segment_open_kept(segment, scan->connection, "archive", path, &strict, error) !=
+            SQLITE_OK ||
+        rbt_segment_check_kept(segment, verifiers, verifier_count, &strict, error) != SQLITE_OK)
         return error->code;
     if (manifest_sha256 && memcmp(segment->manifest_sha256, manifest_sha256, 32) != 0)
         rbt_problem(&strict, RBT_PROBLEM_MANIFEST, -1,
