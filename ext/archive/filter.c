@@ -15,6 +15,7 @@ enum {
     BLOCK = 32,          /* bytes */
     WORDS = 8,           /* a block's */
     BITS_PER_VALUE = 12, /* 0.5 % of false positives */
+    RUN = 512            /* values */
 };
 
 /* What one column of one frame holds. */
@@ -22,10 +23,13 @@ typedef struct column_values {
     bool filtered;
     rbt_buffer hashes; /* u64 in the machine's own order, one a value */
     size_t longest;    /* TEXT, bytes */
-    /* Numbers, as doubles: exact enough to tell how far two ranges overlap. */
-    bool ranged, had_range;
+    /* Numbers, in runs one after the other: do their ranges rise, or overlap? As doubles: exact enough. */
+    bool ranged;
+    size_t run; /* values in the one at hand */
     double min, max;
-    double last_min, last_max; /* of the frame before */
+    bool had_run;
+    double last_min, last_max; /* of the run before */
+    size_t rising, overlapping;
 } column_values;
 
 struct rbt_filter_builder {
@@ -126,21 +130,32 @@ void rbt_filter_builder_clear(rbt_filter_builder *builder) {
     for (size_t i = 0; i < builder->shape->count; i++) {
         column_values *column = &builder->columns[i];
         if (!column->hashes.failed) rbt_buffer_clear(&column->hashes);
-        column->longest = 0;
-        if (column->ranged) {
-            column->had_range = true;
-            column->last_min = column->min;
-            column->last_max = column->max;
-        }
-        column->ranged = false;
+        column->longest = column->run = column->rising = column->overlapping = 0;
+        column->ranged = column->had_run = false;
     }
 }
 
-static void widen(column_values *column, const rbt_value *value) {
+/* Compares the run with the one before: they overlap when it reaches over half of that one's range. */
+static void end_run(column_values *column) {
+    double half = (column->last_max - column->last_min) / 2;
+    if (column->had_run) {
+        if (column->min >= column->last_min + half || column->max <= column->last_max - half)
+            column->rising++;
+        else
+            column->overlapping++;
+    }
+    column->last_min = column->min;
+    column->last_max = column->max;
+    column->had_run = true;
+    column->run = 0;
+}
+
+static void add_number(column_values *column, const rbt_value *value) {
     double number = value->kind == RBT_INTEGER ? (double)value->integer : value->real;
-    if (!column->ranged || number < column->min) column->min = number;
-    if (!column->ranged || number > column->max) column->max = number;
+    if (column->run == 0 || number < column->min) column->min = number;
+    if (column->run == 0 || number > column->max) column->max = number;
     column->ranged = true;
+    if (++column->run == RUN) end_run(column);
 }
 
 void rbt_filter_builder_add(rbt_filter_builder *builder, const rbt_leaf *leaf) {
@@ -152,7 +167,7 @@ void rbt_filter_builder_add(rbt_filter_builder *builder, const rbt_leaf *leaf) {
             continue;
         rbt_buffer_add(&column->hashes, &hash, sizeof hash);
         if (value->kind != RBT_TEXT)
-            widen(column, value);
+            add_number(column, value);
         else if (value->length > column->longest)
             column->longest = value->length;
     }
@@ -188,11 +203,8 @@ static size_t distinct_hashes(column_values *column) {
 static bool zone_suffices(const column_values *column, size_t distinct) {
     if (!column->ranged)
         return distinct <= RBT_ZONE_MAX_VALUES && column->longest <= RBT_ZONE_MAX_VALUE_LENGTH;
-    if (column->min == column->max) return true;
-    /* Times, for instance: the frames' ranges hardly overlap. */
-    return column->had_range &&
-           (column->min >= column->last_min + (column->last_max - column->last_min) / 2 ||
-            column->max <= column->last_max - (column->last_max - column->last_min) / 2);
+    /* Times, for instance: then the frames' ranges hardly overlap. */
+    return column->rising > column->overlapping;
 }
 
 static void write_filter(const column_values *column, size_t distinct, rbt_buffer *out) {

@@ -11,7 +11,7 @@
 ** no of a value that is there, and yes of one in about 200 that is not.
 **
 ** Only columns that an INDEX begins with have filters, and only where the zone map does not do as well:
-** not where it lists the values, and not where a column of numbers rises from frame to frame.
+** not where it lists the values, and not where numbers rise or fall through the frame.
 ** Pure; calls base and audit's leaf.
 */
 #ifndef RBT_ARCHIVE_FILTER_H

@@ -87,6 +87,6 @@ void rbt_frame_decode(rbt_frame *frame, struct ZSTD_DCtx_s *zstd) {
         frame->checksum != (uint32_t)XXH64(frame->text.data, frame->text.length, 0);
     frame->wrong_line = -1;
     frame->lines_follow_last = false;
-    if (!frame->why && frame->line_starts) find_lines(frame);
+    if (!frame->why && frame->wants_lines) find_lines(frame);
     atomic_fetch_add_explicit(&rbt_frames_decoded, 1, memory_order_relaxed);
 }

@@ -20,7 +20,9 @@ typedef struct rbt_frame {
     uint32_t checksum;     /* the seek table's: low half of XXH64 of the text */
     rbt_buffer compressed; /* its bytes in the file */
     rbt_buffer text;       /* listed->raw bytes are reserved */
-    uint32_t *line_starts; /* room for listed->rows + 1; NULL: lines are not wanted */
+    bool wants_lines;
+    uint32_t *line_starts; /* if they are wanted: room for listed->rows + 1 */
+    size_t line_capacity;
     /* Found by rbt_frame_decode. */
     bool same;              /* the bytes are those that were signed */
     const char *why;        /* NULL: text holds the frame's text; else why there is none */

@@ -11,6 +11,7 @@
 #include "../crypto/hash.h"
 #include "segment_format.h"
 #include "segment_walk.h"
+#include "workspace.h"
 #include "zstd_memory.h"
 #include <xxhash.h>
 
@@ -268,15 +269,6 @@ int rbt_segment_check_signature(rbt_segment *segment, const rbt_verifier *verifi
 
 /* ---- Frames ---- */
 
-struct ZSTD_DCtx_s *rbt_segment_decoder(rbt_segment *segment, rbt_error *error) {
-    if (segment->zstd) return segment->zstd;
-    segment->zstd = ZSTD_createDCtx_advanced(rbt_zstd_memory());
-    if (!segment->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(segment->zstd, ZSTD_d_windowLogMax,
-                                                              RBT_WINDOW_MAX_LOG)))
-        rbt_fail_nomem(error);
-    return error->code == SQLITE_OK ? segment->zstd : NULL;
-}
-
 int rbt_segment_prepare_frame(rbt_segment *segment, size_t index, bool lines, rbt_frame *frame,
                               bool *prepared, rbt_problems *problems, rbt_error *error) {
     const rbt_manifest_frame *listed = &segment->manifest.frames[index];
@@ -293,11 +285,13 @@ int rbt_segment_prepare_frame(rbt_segment *segment, size_t index, bool lines, rb
     if (read_at(segment, &frame->compressed, listed->offset, listed->size, error) != SQLITE_OK)
         return error->code;
     if (!rbt_buffer_reserve(&frame->text, (size_t)listed->raw)) return rbt_fail_nomem(error);
-    if (lines) {
-        uint32_t *starts =
-            rbt_realloc(frame->line_starts, ((size_t)listed->rows + 1) * sizeof *starts);
+    frame->wants_lines = lines;
+    if (lines && frame->line_capacity <= (size_t)listed->rows) {
+        size_t capacity = (size_t)listed->rows + 1;
+        uint32_t *starts = rbt_realloc(frame->line_starts, capacity * sizeof *starts);
         if (!starts) return rbt_fail_nomem(error);
         frame->line_starts = starts;
+        frame->line_capacity = capacity;
     }
     frame->has_checksum = segment->entries && index + 1 < segment->entry_count;
     if (frame->has_checksum) frame->checksum = segment->entries[index].checksum;
@@ -322,7 +316,7 @@ int rbt_segment_report_frame(const rbt_segment *segment, const rbt_frame *frame,
     else if (frame->checksum_differs)
         rbt_problem(problems, RBT_PROBLEM_SEEK_TABLE, -1,
                     "frame %lld: the seek table has a wrong checksum", number);
-    if (error->code != SQLITE_OK || !frame->line_starts) return error->code;
+    if (error->code != SQLITE_OK || !frame->wants_lines) return error->code;
     if (frame->wrong_line >= 0)
         rbt_problem(problems, RBT_PROBLEM_CHANGED, first + frame->wrong_line,
                     "entry %lld is not where the manifest has it", first + frame->wrong_line);
@@ -336,8 +330,9 @@ int rbt_segment_load_frame(rbt_segment *segment, size_t index, bool *decoded,
                            rbt_problems *problems, rbt_error *error) {
     bool prepared;
     *decoded = false;
-    if (!rbt_segment_decoder(segment, error) ||
-        rbt_segment_prepare_frame(segment, index, false, &segment->frame, &prepared, problems,
+    if (!segment->zstd) segment->zstd = rbt_decoder_new();
+    if (!segment->zstd) return rbt_fail_nomem(error);
+    if (rbt_segment_prepare_frame(segment, index, false, &segment->frame, &prepared, problems,
                                   error) != SQLITE_OK ||
         !prepared)
         return error->code;

@@ -65,7 +65,4 @@ int rbt_segment_report_frame(const rbt_segment *segment, const rbt_frame *frame,
 /* How many manifests were read and parsed since the process began: for tests of what a query reads. */
 extern atomic_ullong rbt_manifests_read;
 
-/* segment->zstd, made on first use; NULL and SQLITE_NOMEM. */
-struct ZSTD_DCtx_s *rbt_segment_decoder(rbt_segment *segment, rbt_error *error);
-
 #endif

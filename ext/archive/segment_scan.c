@@ -6,21 +6,15 @@
 #include "../base/memory.h"
 #include "../base/sql_util.h"
 #include "filter.h"
-#include "prefetch.h"
 #include "segment_cache.h"
+#include "workspace.h"
 #include "zone.h"
 
 enum {
     NO_COLUMN = -1,
     UNAIDED_FRAMES = 2, /* decoded here before a thread is begun: most queries want no more */
-    SLOTS = RBT_PREFETCH_DEPTH + 1
+    SLOTS = RBT_WORKSPACE_FRAMES
 };
-
-/* A frame that is being read, or is on its way. */
-typedef struct slot {
-    rbt_frame frame;
-    rbt_error refusal; /* why it cannot be read: told when its turn comes */
-} slot;
 
 struct rbt_segment_scan {
     rbt_segment segment;
@@ -36,10 +30,11 @@ struct rbt_segment_scan {
     bool reverse;
     rbt_connection *connection; /* NULL: it cannot be interrupted */
     size_t frames_left;
-    slot slots[SLOTS];      /* frame n of those that were chosen is in n % SLOTS */
-    uint64_t chosen, taken; /* counts of frames */
-    bool all_chosen;        /* none is left, or one could not be read */
-    bool thread_tried;      /* prefetch says whether there is one */
+    rbt_workspace *workspace; /* NULL until the first frame */
+    uint64_t chosen, taken;   /* counts of frames; frame n of those is in frames[n % SLOTS] */
+    bool all_chosen;          /* none is left, or one could not be read */
+    rbt_error refusal;        /* why the last that was chosen could not: told when its turn comes */
+    bool thread_tried;        /* prefetch says whether there is one */
     rbt_prefetch *prefetch;
     const rbt_frame *frame; /* the one being read */
     int64_t next_line, lines_left;
@@ -179,13 +174,11 @@ int rbt_segment_scan_open(rbt_segment_scan **out, rbt_connection *connection, co
 void rbt_segment_scan_close(rbt_segment_scan *scan) {
     if (!scan) return;
     rbt_prefetch_stop(scan->prefetch); /* before what it works on goes */
+    rbt_workspace_give_back(scan->connection, scan->workspace);
     rbt_segment_close(&scan->segment);
     rbt_free(scan->sources);
     rbt_free(scan->terms);
-    for (size_t i = 0; i < SLOTS; i++) {
-        rbt_frame_free(&scan->slots[i].frame);
-        rbt_error_clear(&scan->slots[i].refusal);
-    }
+    rbt_error_clear(&scan->refusal);
     rbt_buffer_free(&scan->term_text);
     rbt_buffer_free(&scan->scratch);
     rbt_leaf_free(&scan->leaf);
@@ -216,67 +209,72 @@ static bool choose_frame(rbt_segment_scan *scan, size_t *index) {
     return false;
 }
 
-/* Fills the next slot with a frame that is ready to be decoded. False when there is no further one. */
+static rbt_frame *frame_at(rbt_segment_scan *scan, uint64_t number) {
+    return &scan->workspace->frames[number % SLOTS];
+}
+
+/* Makes the next frame ready to be decoded; false when there is no further one that can be. */
 static bool prepare_next(rbt_segment_scan *scan) {
     size_t index;
     if (scan->all_chosen || !choose_frame(scan, &index)) {
         scan->all_chosen = true;
         return false;
     }
-    slot *next = &scan->slots[scan->chosen++ % SLOTS];
-    rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, &next->refusal);
+    rbt_frame *frame = frame_at(scan, scan->chosen++);
+    rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, &scan->refusal);
     bool prepared;
-    rbt_segment_prepare_frame(&scan->segment, index, true, &next->frame, &prepared, &strict,
-                              &next->refusal);
-    if (next->refusal.code != SQLITE_OK) scan->all_chosen = true;
-    return true;
-}
-
-static bool is_refused(const slot *at) {
-    return at->refusal.code != SQLITE_OK;
+    rbt_segment_prepare_frame(&scan->segment, index, true, frame, &prepared, &strict,
+                              &scan->refusal);
+    if (scan->refusal.code != SQLITE_OK) scan->all_chosen = true;
+    return scan->refusal.code == SQLITE_OK;
 }
 
 /* Keeps the thread at work on the frames that follow. */
 static void look_ahead(rbt_segment_scan *scan) {
-    while (scan->chosen < scan->taken + RBT_PREFETCH_DEPTH && prepare_next(scan)) {
-        slot *ahead = &scan->slots[(scan->chosen - 1) % SLOTS];
-        if (!is_refused(ahead)) rbt_prefetch_give(scan->prefetch, &ahead->frame);
+    while (scan->chosen < scan->taken + RBT_PREFETCH_DEPTH && prepare_next(scan))
+        rbt_prefetch_give(scan->prefetch, frame_at(scan, scan->chosen - 1));
+}
+
+/* What a scan needs once it reads. */
+static int begin_frame(rbt_segment_scan *scan, rbt_error *error) {
+    if (scan->connection && rbt_interrupted(scan->connection->db))
+        return rbt_fail(error, SQLITE_INTERRUPT, "archive: interrupted");
+    if (!scan->workspace) scan->workspace = rbt_workspace_take(scan->connection);
+    if (!scan->workspace) return rbt_fail_nomem(error);
+    if (scan->taken == UNAIDED_FRAMES && !scan->thread_tried) {
+        scan->thread_tried = true;
+        scan->prefetch = rbt_prefetch_start(scan->workspace->zstd);
     }
+    return SQLITE_OK;
 }
 
 /* Decodes the frame whose turn it is, or has the thread do so: SQLITE_ROW and *frame, SQLITE_DONE, or the
 ** error. */
 static int take_frame(rbt_segment_scan *scan, const rbt_frame **frame, rbt_error *error) {
-    if (scan->connection && rbt_interrupted(scan->connection->db))
-        return rbt_fail(error, SQLITE_INTERRUPT, "archive: interrupted");
-    if (!rbt_segment_decoder(&scan->segment, error)) return error->code;
-    if (scan->taken == UNAIDED_FRAMES && !scan->thread_tried) {
-        scan->thread_tried = true;
-        scan->prefetch = rbt_prefetch_start(scan->segment.zstd);
-    }
+    if (begin_frame(scan, error) != SQLITE_OK) return error->code;
     if (scan->prefetch)
         look_ahead(scan);
     else
         prepare_next(scan);
     if (scan->taken == scan->chosen) return SQLITE_DONE;
-    slot *turn = &scan->slots[scan->taken % SLOTS];
-    if (is_refused(turn)) {
-        *error = turn->refusal;
-        turn->refusal = (rbt_error){0};
-        scan->chosen--; /* it was the last */
+    if (scan->refusal.code != SQLITE_OK && scan->taken + 1 == scan->chosen) {
+        *error = scan->refusal;
+        scan->refusal = (rbt_error){0};
+        scan->chosen--;
         return error->code;
     }
+    rbt_frame *turn = frame_at(scan, scan->taken);
     if (scan->prefetch)
         rbt_prefetch_take(scan->prefetch);
     else
-        rbt_frame_decode(&turn->frame, scan->segment.zstd);
+        rbt_frame_decode(turn, scan->workspace->zstd);
     scan->taken++;
-    if (scan->prefetch) look_ahead(scan); /* into the slot of the frame that was read before */
-    *frame = &turn->frame;
+    if (scan->prefetch) look_ahead(scan); /* into the place of the frame that was read before */
+    *frame = turn;
     rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, error);
-    return rbt_segment_report_frame(&scan->segment, *frame, &strict, error) == SQLITE_OK
-               ? SQLITE_ROW
-               : error->code;
+    if (rbt_segment_report_frame(&scan->segment, turn, &strict, error) != SQLITE_OK)
+        return error->code;
+    return SQLITE_ROW;
 }
 
 /* Loads the next frame that the terms leave, and sets which of its lines are to be given. */
