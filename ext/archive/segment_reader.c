@@ -269,6 +269,16 @@ int rbt_segment_check_signature(rbt_segment *segment, const rbt_verifier *verifi
 
 /* ---- Frames ---- */
 
+/* Room for `size` bytes in a buffer whose contents are of no more use. Growing one would double it, and
+** frames differ by little. */
+static bool make_room(rbt_buffer *buffer, size_t size) {
+    enum { STEP = 64 * 1024 };
+    rbt_buffer_clear(buffer);
+    if (buffer->capacity >= size) return true;
+    rbt_buffer_free(buffer);
+    return rbt_buffer_reserve(buffer, (size + STEP - 1) / STEP * STEP);
+}
+
 int rbt_segment_prepare_frame(rbt_segment *segment, size_t index, bool lines, rbt_frame *frame,
                               bool *prepared, rbt_problems *problems, rbt_error *error) {
     const rbt_manifest_frame *listed = &segment->manifest.frames[index];
@@ -282,9 +292,11 @@ int rbt_segment_prepare_frame(rbt_segment *segment, size_t index, bool lines, rb
                     (long long)index + 1, (long long)listed->first_id, (long long)listed->last_id);
         return error->code;
     }
+    if (!make_room(&frame->text, (size_t)listed->raw) ||
+        !make_room(&frame->compressed, (size_t)listed->size))
+        return rbt_fail_nomem(error);
     if (read_at(segment, &frame->compressed, listed->offset, listed->size, error) != SQLITE_OK)
         return error->code;
-    if (!rbt_buffer_reserve(&frame->text, (size_t)listed->raw)) return rbt_fail_nomem(error);
     frame->wants_lines = lines;
     if (lines && frame->line_capacity <= (size_t)listed->rows) {
         size_t capacity = (size_t)listed->rows + 1;
