@@ -15,6 +15,7 @@ import sqlite3
 import sys
 import tempfile
 
+import archive
 import audit_log
 import credentials
 import table
@@ -29,6 +30,7 @@ def main():
     table.header(f"SQLite {sqlite3.sqlite_version}, logs of {count} rows; microseconds an operation")
     with tempfile.TemporaryDirectory(prefix="rustybt-bench-") as folder:
         audit_log.measure(folder, count)
+        archive.measure(folder, count)
     credentials.measure(key)
 
 

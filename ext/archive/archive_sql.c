@@ -89,7 +89,8 @@ static void describe(const rbt_series *series, rbt_buffer *out) {
             first->log, (long long)first->first_id, (long long)last->last_id, (long long)bytes,
             last->signer.name, key_id);
     }
-    rbt_buffer_add_text(out, ": signatures, frames, lines, ids, zones, roots and order are right");
+    rbt_buffer_add_text(
+        out, ": signatures, frames, lines, ids, zones, filters, roots and order are right");
 }
 
 /* Appends what was checked to *verified when there was no problem. */
@@ -233,6 +234,8 @@ static int add_info(const rbt_segment *segment, rbt_list *list, rbt_error *error
     rbt_list_i64(list, segment->file_bytes);
     if (!segment->readable) return SQLITE_OK;
     if (add_members(&segment->manifest, list, error) != SQLITE_OK) return error->code;
+    rbt_list_text(list, "filter_bytes"); /* of the manifest's own bytes */
+    rbt_list_i64(list, segment->manifest.filter_bytes);
 
     char digest[2 * sizeof segment->manifest_sha256 + 1];
     rbt_hex_encode(digest, segment->manifest_sha256, sizeof segment->manifest_sha256);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
 ** Segments as tables (archive_table.h). Both modules read a series; archive pushes comparisons of ids,
-** times and columns down to it, so that frames which their zone maps exclude are not decoded. A plan's
-** text (idxStr) is "<wanted columns in hex>" and for each argument ";<column>,<comparison>", its number
-** (idxNum) is 1 for descending ids. Calls the archive and base.
+** times and columns down to it, so that frames which their zone maps and filters exclude are not decoded.
+** A plan's text (idxStr) says so for people, as EXPLAIN QUERY PLAN shows it, and behind its last "|" are
+** "<wanted columns in hex>" and for each argument ";<column>,<comparison>":
+**
+**   frames by order_id=? and id>=?, newest first, as far as LIMIT|5;0,0;-2,4
+**
+** Its number (idxNum) is 1 for descending ids. Calls the archive and base.
 */
 #include "archive_table.h"
 
@@ -286,9 +290,31 @@ static uint64_t wanted_columns(uint64_t used) {
     return wanted;
 }
 
+/* One comparison that frames are chosen by. */
+static void describe_term(rbt_buffer *out, const archive_vtab *table, int column,
+                          rbt_compare compare) {
+    static const char *const signs[] = {
+        [RBT_EQ] = "=", [RBT_LT] = "<", [RBT_LE] = "<=", [RBT_GT] = ">", [RBT_GE] = ">="};
+    const char *name = column == RBT_SCAN_ID            ? "id"
+                       : column == RBT_SCAN_RECORDED_AT ? "recorded_at"
+                                                        : table->shape.columns[column].name;
+    rbt_buffer_add_text(out, out->length == 0 ? "frames by " : " and ");
+    rbt_buffer_add_text(out, name);
+    rbt_buffer_add_text(out, signs[compare]);
+    rbt_buffer_add_byte(out, '?');
+}
+
+/* Rows are made frame by frame, so when SQLite sorts nothing, no frame is decoded that LIMIT leaves out. */
+static bool stops_at_limit(const sqlite3_index_info *info) {
+    if (info->nOrderBy > 0 && !info->orderByConsumed) return false;
+    for (int i = 0; i < info->nConstraint; i++)
+        if (info->aConstraint[i].op == SQLITE_INDEX_CONSTRAINT_LIMIT) return true;
+    return false;
+}
+
 static int archive_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     const archive_vtab *table = (const archive_vtab *)base;
-    rbt_buffer plan = {0};
+    rbt_buffer plan = {0}, text = {0};
     int arguments = 0;
     double cost = 1e7;
     bool unique = false;
@@ -300,6 +326,7 @@ static int archive_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         if (!comparison_of(info->aConstraint[i].op, &compare)) continue;
         if (!term_column(table, info, i, compare, &column)) continue;
         rbt_buffer_printf(&plan, ";%d,%d", column, (int)compare);
+        describe_term(&text, table, column, compare);
         info->aConstraintUsage[i].argvIndex = ++arguments;
         unique |= column == RBT_SCAN_ID && compare == RBT_EQ;
         cost /= column == RBT_SCAN_ID ? 10 : 3;
@@ -312,9 +339,17 @@ static int archive_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     info->estimatedCost = unique ? 1e4 : cost; /* one frame must be decoded */
     info->estimatedRows = unique ? 1 : (sqlite3_int64)(cost / 10);
     if (unique) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
-    info->idxStr = rbt_buffer_take(&plan);
+    if (text.length == 0) rbt_buffer_add_text(&text, "all frames");
+    if (info->orderByConsumed)
+        rbt_buffer_add_text(&text, info->idxNum ? ", newest first" : ", oldest first");
+    if (stops_at_limit(info)) rbt_buffer_add_text(&text, ", as far as LIMIT");
+    rbt_buffer_add_byte(&text, '|');
+    rbt_buffer_add(&text, plan.data, plan.length);
+    text.failed |= plan.failed;
+    info->idxStr = rbt_buffer_take(&text);
     info->needToFreeIdxStr = 1;
     rbt_buffer_free(&plan);
+    rbt_buffer_free(&text);
     return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
 }
 
@@ -369,7 +404,7 @@ static int archive_filter(sqlite3_vtab_cursor *base, int descending, const char 
     rbt_error error = {0};
     char *terms_text;
     bool empty;
-    uint64_t wanted = strtoull(plan, &terms_text, 16);
+    uint64_t wanted = strtoull(strrchr(plan, '|') + 1, &terms_text, 16);
     cursor->at_end = true;
     rbt_series_start(&cursor->series, &no_columns, 0, NULL, 0, false); /* lets go of old terms */
     free_terms(cursor);

@@ -8,6 +8,7 @@
 #include "../base/base64.h"
 #include "../base/bytes.h"
 #include "../base/memory.h"
+#include "filter.h"
 #include "zone.h"
 
 static const char format_name[] = "rustybt-segment-v1";
@@ -74,7 +75,8 @@ static void add_columns(rbt_buffer *out, const rbt_leaf_shape *shape) {
     rbt_buffer_add_byte(out, ']');
 }
 
-static void add_frame(rbt_buffer *out, const rbt_manifest_frame *frame, const rbt_buffer *zones) {
+static void add_frame(rbt_buffer *out, const rbt_manifest_frame *frame,
+                      const rbt_manifest_facts *facts) {
     uint8_t xxh3[8];
     rbt_store_u64be(xxh3, frame->xxh3);
     rbt_buffer_add_text(out, "{\"offset\":");
@@ -87,7 +89,11 @@ static void add_frame(rbt_buffer *out, const rbt_manifest_frame *frame, const rb
     add_hex(out, "xxh3", xxh3, sizeof xxh3);
     add_hash(out, "sha256", frame->sha256);
     add_key(out, "zones");
-    rbt_buffer_add(out, zones->data + frame->zones_start, frame->zones_length);
+    rbt_buffer_add(out, facts->zones->data + frame->zones_start, frame->zones_length);
+    if (frame->filters_length > 0) {
+        add_key(out, "filters");
+        rbt_buffer_add(out, facts->filters->data + frame->filters_start, frame->filters_length);
+    }
     rbt_buffer_add_byte(out, '}');
 }
 
@@ -131,7 +137,7 @@ void rbt_manifest_write(rbt_buffer *out, const rbt_segment_plan *plan,
     add_key(out, "frames");
     for (size_t i = 0; i < facts->frame_count; i++) {
         rbt_buffer_add_byte(out, i > 0 ? ',' : '[');
-        add_frame(out, &facts->frames[i], facts->zones);
+        add_frame(out, &facts->frames[i], facts);
     }
     rbt_buffer_add_text(out, "]}");
 }
@@ -321,6 +327,10 @@ static void get_frame(parser *p, const rbt_json_node *node, rbt_manifest_frame *
     frame->zones = member(p, node, "zones");
     if (p->error->code == SQLITE_OK && !rbt_zones_valid(p->document, frame->zones))
         refuse(p, "zones");
+    frame->filters = optional(p, node, "filters");
+    if (p->error->code == SQLITE_OK && frame->filters &&
+        !rbt_filters_valid(p->document, frame->filters))
+        refuse(p, "filters");
 }
 
 /* The frames, one behind the other without gap in the file, in ids and in sums. */
@@ -351,6 +361,7 @@ static void get_frames(parser *p, const rbt_json_node *root, rbt_manifest *m) {
         }
         offset += frame->size; /* at most 2^20 frames of 9 MiB: no overflow */
         raw += frame->raw;
+        if (frame->filters) m->filter_bytes += frame->filters->length;
         next_id += frame->rows;
     }
     if (p->error->code == SQLITE_OK &&

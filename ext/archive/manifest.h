@@ -23,9 +23,10 @@
 **   signer_key_id             8 hex digits: the note's key id
 **   retain_until              or null
 **   frames                    [{"offset","size","raw","rows","first_id","last_id","xxh3","sha256",
-**                             "zones"},…]: xxh3 is XXH3-64 of the compressed frame in 16 hex
+**                             "zones","filters"},…]: xxh3 is XXH3-64 of the compressed frame in 16 hex
 *digits,
-**                             sha256 its SHA-256 (absent: unknown), zones as in zone.h
+**                             sha256 its SHA-256 (absent: unknown), zones as in zone.h,
+**                             filters as in filter.h (absent: none)
 **
 ** Pure; calls base and audit's leaf and tree.
 */
@@ -41,7 +42,8 @@ enum {
     RBT_FRAME_MAX_RAW = 8 * 1024 * 1024,  /* the most that a reader accepts */
     RBT_FRAME_MAX_SIZE = 9 * 1024 * 1024, /* above zstd's bound for RBT_FRAME_MAX_RAW */
     RBT_MANIFEST_MAX = 32 * 1024 * 1024,  /* bytes */
-    RBT_ZONES_BUDGET = 16 * 1024 * 1024   /* bytes of zones after which only recorded_at's follow */
+    RBT_ZONES_BUDGET = 16 * 1024 * 1024,  /* bytes of zones after which only recorded_at's follow */
+    RBT_FILTERS_BUDGET = 8 * 1024 * 1024  /* bytes of filters after which none follow */
 };
 
 typedef struct rbt_manifest_frame {
@@ -50,9 +52,11 @@ typedef struct rbt_manifest_frame {
     uint64_t xxh3;
     bool has_sha256;
     uint8_t sha256[32];
-    /* One of the two: where the zones' text lies when writing, their node when read. */
+    /* One of the two: where their text lies when writing, their node when read. */
     size_t zones_start, zones_length;
+    size_t filters_start, filters_length; /* length 0: none */
     const rbt_json_node *zones;
+    const rbt_json_node *filters; /* NULL: none */
 } rbt_manifest_frame;
 
 /* What the writer has found out, beyond the plan. */
@@ -63,7 +67,8 @@ typedef struct rbt_manifest_facts {
     uint8_t data_sha256[32];
     const rbt_manifest_frame *frames;
     size_t frame_count;
-    const rbt_buffer *zones; /* the frames' zones, one behind the other */
+    const rbt_buffer *zones;   /* the frames' zones, one behind the other */
+    const rbt_buffer *filters; /* the same of their filters */
 } rbt_manifest_facts;
 
 void rbt_manifest_write(rbt_buffer *out, const rbt_segment_plan *plan,
@@ -100,6 +105,7 @@ typedef struct rbt_manifest {
     int64_t retain_until_us; /* 0: no date */
     rbt_manifest_frame *frames;
     size_t frame_count;
+    int64_t filter_bytes; /* of the manifest's text */
 } rbt_manifest;
 
 /* Reads a manifest, which starts as {0}, and checks that its numbers agree with each other: ids and

@@ -28,6 +28,7 @@ typedef struct rbt_problems {
 #define RBT_PROBLEM_MISSING "missing"       /* entries that should be there */
 #define RBT_PROBLEM_ORDER "order"           /* entries out of order or twice */
 #define RBT_PROBLEM_ZONE "zone"             /* a zone map that would hide entries */
+#define RBT_PROBLEM_FILTER "filter"         /* a filter that would hide entries */
 #define RBT_PROBLEM_ROOT "root"             /* the lines lead to another root than was signed */
 #define RBT_PROBLEM_CHECKPOINT "checkpoint" /* the checkpoint inside contradicts the segment */
 #define RBT_PROBLEM_CHAIN "chain"           /* segments that do not follow each other */

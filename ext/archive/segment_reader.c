@@ -11,10 +11,11 @@
 #include "../crypto/hash.h"
 #include "segment_format.h"
 #include "segment_walk.h"
+#include "workspace.h"
 #include "zstd_memory.h"
 #include <xxhash.h>
 
-enum { MAX_WINDOW = 8 * 1024 * 1024, MAX_WINDOW_LOG = 23 };
+atomic_ullong rbt_manifests_read;
 
 static int read_at(rbt_segment *segment, rbt_buffer *out, int64_t offset, int64_t size,
                    rbt_error *error) {
@@ -108,6 +109,7 @@ static int read_manifest(rbt_segment *segment, const rbt_segment_place *place,
     }
     rbt_sha256_once(segment->manifest_sha256, segment->manifest_text, segment->manifest_length);
 
+    atomic_fetch_add_explicit(&rbt_manifests_read, 1, memory_order_relaxed);
     rbt_error refusal = {0};
     int code = rbt_manifest_parse(&segment->manifest, segment->manifest_text,
                                   segment->manifest_length, &refusal);
@@ -145,20 +147,18 @@ static void compare_seek_table(const rbt_segment *segment, rbt_problems *problem
                     "the seek table has a wrong checksum for the manifest's frame");
 }
 
-int rbt_segment_open(rbt_segment *segment, const char *who, const char *path,
-                     rbt_problems *problems, rbt_error *error) {
-    rbt_segment_place place = {0};
-    const char *why;
+int rbt_segment_open_file(rbt_segment *segment, const char *who, const char *path,
+                          rbt_error *error) {
     *segment = (rbt_segment){.who = who, .file = -1};
     segment->path = rbt_strdup(path);
     if (!segment->path) return rbt_fail_nomem(error);
     segment->file = rbt_file_open_read(who, path, &segment->file_bytes, error);
-    if (segment->file < 0) return error->code;
-    segment->zstd = ZSTD_createDCtx_advanced(rbt_zstd_memory());
-    if (!segment->zstd ||
-        ZSTD_isError(ZSTD_DCtx_setParameter(segment->zstd, ZSTD_d_windowLogMax, MAX_WINDOW_LOG)))
-        return rbt_fail_nomem(error);
+    return error->code;
+}
 
+int rbt_segment_read_head(rbt_segment *segment, rbt_problems *problems, rbt_error *error) {
+    rbt_segment_place place = {0};
+    const char *why;
     if (read_seek_table(segment, &place, &why, error) != SQLITE_OK) return error->code;
     if (why) {
         rbt_free(segment->entries);
@@ -178,14 +178,24 @@ int rbt_segment_open(rbt_segment *segment, const char *who, const char *path,
     return error->code;
 }
 
+int rbt_segment_open(rbt_segment *segment, const char *who, const char *path,
+                     rbt_problems *problems, rbt_error *error) {
+    if (rbt_segment_open_file(segment, who, path, error) != SQLITE_OK) return error->code;
+    return rbt_segment_read_head(segment, problems, error);
+}
+
 void rbt_segment_close(rbt_segment *segment) {
     if (segment->file >= 0) rbt_files->close(segment->file); /* only read: nothing can be lost */
     rbt_free(segment->path);
-    rbt_manifest_free(&segment->manifest);
-    rbt_buffer_free(&segment->content);
+    if (segment->shared) {
+        segment->release_shared(segment->shared);
+    } else {
+        rbt_manifest_free(&segment->manifest);
+        rbt_buffer_free(&segment->content);
+        rbt_free(segment->entries);
+    }
     rbt_buffer_free(&segment->compressed);
-    rbt_buffer_free(&segment->text);
-    rbt_free(segment->entries);
+    rbt_frame_free(&segment->frame);
     ZSTD_freeDCtx(segment->zstd);
     *segment = (rbt_segment){.file = -1};
 }
@@ -259,52 +269,55 @@ int rbt_segment_check_signature(rbt_segment *segment, const rbt_verifier *verifi
 
 /* ---- Frames ---- */
 
-/* NULL, or what is wrong with the frame; on NULL the text is in segment->text. */
-static const char *decode(rbt_segment *segment, const rbt_manifest_frame *frame) {
-    const rbt_buffer *from = &segment->compressed;
-    ZSTD_frameHeader header;
-    if (ZSTD_getFrameHeader(&header, from->data, from->length) != 0 ||
-        header.frameType != ZSTD_frame)
-        return "it is no zstd frame";
-    if (header.frameContentSize != (uint64_t)frame->raw || !header.checksumFlag ||
-        header.dictID != 0 || header.windowSize > MAX_WINDOW)
-        return "its header does not say what the format wants";
-    size_t size = ZSTD_findFrameCompressedSize(from->data, from->length);
-    if (ZSTD_isError(size) || size != from->length) return "it has another size than is listed";
-    size_t raw = ZSTD_decompressDCtx(segment->zstd, segment->text.data, (size_t)frame->raw,
-                                     from->data, from->length);
-    if (ZSTD_isError(raw)) return ZSTD_getErrorName(raw);
-    if (raw != (size_t)frame->raw) return "its text is shorter than is listed";
-    segment->text.length = raw;
-    return NULL;
+/* Room for `size` bytes in a buffer whose contents are of no more use. Growing one would double it, and
+** frames differ by little. */
+static bool make_room(rbt_buffer *buffer, size_t size) {
+    enum { STEP = 64 * 1024 };
+    rbt_buffer_clear(buffer);
+    if (buffer->capacity >= size) return true;
+    rbt_buffer_free(buffer);
+    return rbt_buffer_reserve(buffer, (size + STEP - 1) / STEP * STEP);
 }
 
-int rbt_segment_load_frame(rbt_segment *segment, size_t index, bool *decoded,
-                           rbt_problems *problems, rbt_error *error) {
-    const rbt_manifest_frame *frame = &segment->manifest.frames[index];
-    long long number = (long long)index + 1;
-    long long first = (long long)frame->first_id, last = (long long)frame->last_id;
-    *decoded = false;
-    rbt_buffer_clear(&segment->text);
-    if (frame->offset > segment->file_bytes || frame->size > segment->file_bytes - frame->offset) {
+int rbt_segment_prepare_frame(rbt_segment *segment, size_t index, bool lines, rbt_frame *frame,
+                              bool *prepared, rbt_problems *problems, rbt_error *error) {
+    const rbt_manifest_frame *listed = &segment->manifest.frames[index];
+    *prepared = false;
+    frame->listed = listed;
+    rbt_buffer_clear(&frame->text);
+    if (listed->offset > segment->file_bytes ||
+        listed->size > segment->file_bytes - listed->offset) {
         rbt_problem(problems, RBT_PROBLEM_TRUNCATED, -1,
-                    "frame %lld (entries %lld to %lld) lies beyond the file's end", number, first,
-                    last);
+                    "frame %lld (entries %lld to %lld) lies beyond the file's end",
+                    (long long)index + 1, (long long)listed->first_id, (long long)listed->last_id);
         return error->code;
     }
-    if (read_at(segment, &segment->compressed, frame->offset, frame->size, error) != SQLITE_OK)
+    if (!make_room(&frame->text, (size_t)listed->raw) ||
+        !make_room(&frame->compressed, (size_t)listed->size))
+        return rbt_fail_nomem(error);
+    if (read_at(segment, &frame->compressed, listed->offset, listed->size, error) != SQLITE_OK)
         return error->code;
-    const uint8_t *bytes = segment->compressed.data;
-    uint8_t sha256[32];
-    bool same = XXH3_64bits(bytes, (size_t)frame->size) == frame->xxh3;
-    if (same && frame->has_sha256) {
-        rbt_sha256_once(sha256, bytes, (size_t)frame->size);
-        same = memcmp(sha256, frame->sha256, sizeof sha256) == 0;
+    frame->wants_lines = lines;
+    if (lines && frame->line_capacity <= (size_t)listed->rows) {
+        size_t capacity = (size_t)listed->rows + 1;
+        uint32_t *starts = rbt_realloc(frame->line_starts, capacity * sizeof *starts);
+        if (!starts) return rbt_fail_nomem(error);
+        frame->line_starts = starts;
+        frame->line_capacity = capacity;
     }
-    if (!rbt_buffer_reserve(&segment->text, (size_t)frame->raw)) return rbt_fail_nomem(error);
-    const char *why = decode(segment, frame);
-    *decoded = why == NULL;
-    if (!same)
+    frame->has_checksum = segment->entries && index + 1 < segment->entry_count;
+    if (frame->has_checksum) frame->checksum = segment->entries[index].checksum;
+    *prepared = true;
+    return SQLITE_OK;
+}
+
+int rbt_segment_report_frame(const rbt_segment *segment, const rbt_frame *frame,
+                             rbt_problems *problems, rbt_error *error) {
+    const rbt_manifest_frame *listed = frame->listed;
+    long long number = (long long)(listed - segment->manifest.frames) + 1;
+    long long first = (long long)listed->first_id, last = (long long)listed->last_id;
+    const char *why = frame->why;
+    if (!frame->same)
         rbt_problem(problems, RBT_PROBLEM_CHANGED, -1,
                     "frame %lld (entries %lld to %lld) has other bytes than were signed%s%s",
                     number, first, last, why ? ", and cannot be decoded: " : "", why ? why : "");
@@ -312,10 +325,30 @@ int rbt_segment_load_frame(rbt_segment *segment, size_t index, bool *decoded,
         rbt_problem(problems, RBT_PROBLEM_CHANGED, -1,
                     "frame %lld (entries %lld to %lld) cannot be decoded: %s", number, first, last,
                     why);
-    else if (segment->entries && index + 1 < segment->entry_count &&
-             segment->entries[index].checksum !=
-                 (uint32_t)XXH64(segment->text.data, segment->text.length, 0))
+    else if (frame->checksum_differs)
         rbt_problem(problems, RBT_PROBLEM_SEEK_TABLE, -1,
                     "frame %lld: the seek table has a wrong checksum", number);
+    if (error->code != SQLITE_OK || !frame->wants_lines) return error->code;
+    if (frame->wrong_line >= 0)
+        rbt_problem(problems, RBT_PROBLEM_CHANGED, first + frame->wrong_line,
+                    "entry %lld is not where the manifest has it", first + frame->wrong_line);
+    else if (frame->lines_follow_last)
+        rbt_problem(problems, RBT_PROBLEM_ORDER, -1,
+                    "after entry %lld come lines that do not belong", last);
     return error->code;
+}
+
+int rbt_segment_load_frame(rbt_segment *segment, size_t index, bool *decoded,
+                           rbt_problems *problems, rbt_error *error) {
+    bool prepared;
+    *decoded = false;
+    if (!segment->zstd) segment->zstd = rbt_decoder_new();
+    if (!segment->zstd) return rbt_fail_nomem(error);
+    if (rbt_segment_prepare_frame(segment, index, false, &segment->frame, &prepared, problems,
+                                  error) != SQLITE_OK ||
+        !prepared)
+        return error->code;
+    rbt_frame_decode(&segment->frame, segment->zstd);
+    *decoded = segment->frame.why == NULL;
+    return rbt_segment_report_frame(segment, &segment->frame, problems, error);
 }

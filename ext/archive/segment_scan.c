@@ -4,9 +4,17 @@
 #include "segment_scan.h"
 
 #include "../base/memory.h"
+#include "../base/sql_util.h"
+#include "filter.h"
+#include "segment_cache.h"
+#include "workspace.h"
 #include "zone.h"
 
-enum { NO_COLUMN = -1 };
+enum {
+    NO_COLUMN = -1,
+    UNAIDED_FRAMES = 2, /* decoded here before a thread is begun: most queries want no more */
+    SLOTS = RBT_WORKSPACE_FRAMES
+};
 
 struct rbt_segment_scan {
     rbt_segment segment;
@@ -20,9 +28,15 @@ struct rbt_segment_scan {
     rbt_buffer scratch;
     int64_t first_id, last_id; /* what the terms leave of the ids; empty when last < first */
     bool reverse;
+    rbt_connection *connection; /* NULL: it cannot be interrupted */
     size_t frames_left;
-    int64_t frame_first;   /* id of the loaded frame's first line */
-    uint32_t *line_starts; /* of the loaded frame: rows + 1 offsets into its text */
+    rbt_workspace *workspace; /* NULL until the first frame */
+    uint64_t chosen, taken;   /* counts of frames; frame n of those is in frames[n % SLOTS] */
+    bool all_chosen;          /* none is left, or one could not be read */
+    rbt_error refusal;        /* why the last that was chosen could not: told when its turn comes */
+    bool thread_tried;        /* prefetch says whether there is one */
+    rbt_prefetch *prefetch;
+    const rbt_frame *frame; /* the one being read */
     int64_t next_line, lines_left;
     rbt_leaf leaf;
     rbt_leaf given;
@@ -115,9 +129,9 @@ static int open_trusted(rbt_segment_scan *scan, const char *path, const rbt_veri
                         const uint8_t *log_id, rbt_error *error) {
     rbt_problems strict = rbt_problems_strict("archive", path, error);
     rbt_segment *segment = &scan->segment;
-    if (rbt_segment_open(segment, "archive", path, &strict, error) != SQLITE_OK) return error->code;
-    if (rbt_segment_check_signature(segment, verifiers, verifier_count, &strict, error) !=
-        SQLITE_OK)
+    if (rbt_segment_open_kept(segment, scan->connection, "archive", path, &strict, error) !=
+            SQLITE_OK ||
+        rbt_segment_check_kept(segment, verifiers, verifier_count, &strict, error) != SQLITE_OK)
         return error->code;
     if (manifest_sha256 && memcmp(segment->manifest_sha256, manifest_sha256, 32) != 0)
         rbt_problem(&strict, RBT_PROBLEM_MANIFEST, -1,
@@ -128,15 +142,16 @@ static int open_trusted(rbt_segment_scan *scan, const char *path, const rbt_veri
     return error->code;
 }
 
-int rbt_segment_scan_open(rbt_segment_scan **out, const char *path, const rbt_verifier *verifiers,
-                          size_t verifier_count, const uint8_t *manifest_sha256,
-                          const uint8_t *log_id, const rbt_leaf_shape *shape, uint64_t wanted,
-                          const rbt_zone_term *terms, size_t term_count, bool reverse,
-                          rbt_error *error) {
+int rbt_segment_scan_open(rbt_segment_scan **out, rbt_connection *connection, const char *path,
+                          const rbt_verifier *verifiers, size_t verifier_count,
+                          const uint8_t *manifest_sha256, const uint8_t *log_id,
+                          const rbt_leaf_shape *shape, uint64_t wanted, const rbt_zone_term *terms,
+                          size_t term_count, bool reverse, rbt_error *error) {
     *out = NULL;
     rbt_segment_scan *scan = rbt_calloc(sizeof *scan);
     if (!scan) return rbt_fail_nomem(error);
     scan->segment.file = -1;
+    scan->connection = connection;
     scan->shape = shape;
     scan->reverse = reverse;
     if (open_trusted(scan, path, verifiers, verifier_count, manifest_sha256, log_id, error) ==
@@ -158,10 +173,12 @@ int rbt_segment_scan_open(rbt_segment_scan **out, const char *path, const rbt_ve
 
 void rbt_segment_scan_close(rbt_segment_scan *scan) {
     if (!scan) return;
+    rbt_prefetch_stop(scan->prefetch); /* before what it works on goes */
+    rbt_workspace_give_back(scan->connection, scan->workspace);
     rbt_segment_close(&scan->segment);
     rbt_free(scan->sources);
     rbt_free(scan->terms);
-    rbt_free(scan->line_starts);
+    rbt_error_clear(&scan->refusal);
     rbt_buffer_free(&scan->term_text);
     rbt_buffer_free(&scan->scratch);
     rbt_leaf_free(&scan->leaf);
@@ -174,75 +191,105 @@ static bool frame_excluded(rbt_segment_scan *scan, const rbt_manifest_frame *fra
     if (frame->last_id < scan->first_id || frame->first_id > scan->last_id) return true;
     for (size_t i = 0; i < scan->term_count; i++)
         if (rbt_zones_exclude(&manifest->document, frame->zones, &manifest->shape, &scan->terms[i],
-                              &scan->scratch))
+                              &scan->scratch) ||
+            rbt_filters_exclude(&manifest->document, frame->filters, &manifest->shape,
+                                &scan->terms[i], &scan->scratch))
             return true;
     return false;
 }
 
-/* Whether the line begins with {"id":<id>, */
-static bool begins_with_id(const char *line, size_t length, int64_t id) {
-    static const char key[] = "{\"id\":";
-    size_t at = sizeof key - 1;
-    if (length <= at || memcmp(line, key, at) != 0) return false;
-    int64_t value = 0;
-    for (; at < length && line[at] >= '0' && line[at] <= '9'; at++)
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, line[at] - '0', &value))
-            return false;
-    return value == id && at < length && line[at] == ',';
+/* Goes on to the next frame that the terms leave; false when there is none. */
+static bool choose_frame(rbt_segment_scan *scan, size_t *index) {
+    const rbt_manifest *manifest = &scan->segment.manifest;
+    while (scan->frames_left > 0) {
+        *index = scan->reverse ? scan->frames_left - 1 : manifest->frame_count - scan->frames_left;
+        scan->frames_left--;
+        if (!frame_excluded(scan, &manifest->frames[*index])) return true;
+    }
+    return false;
 }
 
-/* Finds the loaded frame's lines: exactly its rows, each with the id it must have. */
-static int index_lines(rbt_segment_scan *scan, const rbt_manifest_frame *frame,
-                       rbt_problems *strict, rbt_error *error) {
-    const rbt_segment *segment = &scan->segment;
-    const char *text = (const char *)segment->text.data;
-    const char *end = text + segment->text.length;
-    const char *at = text;
-    uint32_t *starts = rbt_realloc(scan->line_starts, ((size_t)frame->rows + 1) * sizeof *starts);
-    if (!starts) return rbt_fail_nomem(error);
-    scan->line_starts = starts;
-    for (int64_t i = 0; i < frame->rows; i++) {
-        const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-        if (!newline || !begins_with_id(at, (size_t)(newline - at), frame->first_id + i)) {
-            rbt_problem(strict, RBT_PROBLEM_CHANGED, frame->first_id + i,
-                        "entry %lld is not where the manifest has it",
-                        (long long)(frame->first_id + i));
-            return error->code;
-        }
-        starts[i] = (uint32_t)(at - text);
-        at = newline + 1;
+static rbt_frame *frame_at(rbt_segment_scan *scan, uint64_t number) {
+    return &scan->workspace->frames[number % SLOTS];
+}
+
+/* Makes the next frame ready to be decoded; false when there is no further one that can be. */
+static bool prepare_next(rbt_segment_scan *scan) {
+    size_t index;
+    if (scan->all_chosen || !choose_frame(scan, &index)) {
+        scan->all_chosen = true;
+        return false;
     }
-    starts[frame->rows] = (uint32_t)(at - text);
-    if (at != end)
-        rbt_problem(strict, RBT_PROBLEM_ORDER, -1, "after entry %lld come lines that do not belong",
-                    (long long)frame->last_id);
-    return error->code;
+    rbt_frame *frame = frame_at(scan, scan->chosen++);
+    rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, &scan->refusal);
+    bool prepared;
+    rbt_segment_prepare_frame(&scan->segment, index, true, frame, &prepared, &strict,
+                              &scan->refusal);
+    if (scan->refusal.code != SQLITE_OK) scan->all_chosen = true;
+    return scan->refusal.code == SQLITE_OK;
+}
+
+/* Keeps the thread at work on the frames that follow. */
+static void look_ahead(rbt_segment_scan *scan) {
+    while (scan->chosen < scan->taken + RBT_PREFETCH_DEPTH && prepare_next(scan))
+        rbt_prefetch_give(scan->prefetch, frame_at(scan, scan->chosen - 1));
+}
+
+/* What a scan needs once it reads. */
+static int begin_frame(rbt_segment_scan *scan, rbt_error *error) {
+    if (scan->connection && rbt_interrupted(scan->connection->db))
+        return rbt_fail(error, SQLITE_INTERRUPT, "archive: interrupted");
+    if (!scan->workspace) scan->workspace = rbt_workspace_take(scan->connection);
+    if (!scan->workspace) return rbt_fail_nomem(error);
+    if (scan->taken == UNAIDED_FRAMES && !scan->thread_tried) {
+        scan->thread_tried = true;
+        scan->prefetch = rbt_prefetch_start(scan->workspace->zstd);
+    }
+    return SQLITE_OK;
+}
+
+/* Decodes the frame whose turn it is, or has the thread do so: SQLITE_ROW and *frame, SQLITE_DONE, or the
+** error. */
+static int take_frame(rbt_segment_scan *scan, const rbt_frame **frame, rbt_error *error) {
+    if (begin_frame(scan, error) != SQLITE_OK) return error->code;
+    if (scan->prefetch)
+        look_ahead(scan);
+    else
+        prepare_next(scan);
+    if (scan->taken == scan->chosen) return SQLITE_DONE;
+    if (scan->refusal.code != SQLITE_OK && scan->taken + 1 == scan->chosen) {
+        *error = scan->refusal;
+        scan->refusal = (rbt_error){0};
+        scan->chosen--;
+        return error->code;
+    }
+    rbt_frame *turn = frame_at(scan, scan->taken);
+    if (scan->prefetch)
+        rbt_prefetch_take(scan->prefetch);
+    else
+        rbt_frame_decode(turn, scan->workspace->zstd);
+    scan->taken++;
+    if (scan->prefetch) look_ahead(scan); /* into the place of the frame that was read before */
+    *frame = turn;
+    rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, error);
+    if (rbt_segment_report_frame(&scan->segment, turn, &strict, error) != SQLITE_OK)
+        return error->code;
+    return SQLITE_ROW;
 }
 
 /* Loads the next frame that the terms leave, and sets which of its lines are to be given. */
 static int next_frame(rbt_segment_scan *scan, rbt_error *error) {
-    const rbt_manifest *manifest = &scan->segment.manifest;
-    while (scan->frames_left > 0) {
-        size_t index =
-            scan->reverse ? scan->frames_left - 1 : manifest->frame_count - scan->frames_left;
-        const rbt_manifest_frame *frame = &manifest->frames[index];
-        scan->frames_left--;
-        if (frame_excluded(scan, frame)) continue;
-        rbt_problems strict = rbt_problems_strict("archive", scan->segment.path, error);
-        bool decoded;
-        if (rbt_segment_load_frame(&scan->segment, index, &decoded, &strict, error) != SQLITE_OK ||
-            index_lines(scan, frame, &strict, error) != SQLITE_OK)
-            return error->code;
-        int64_t first = frame->first_id > scan->first_id ? frame->first_id : scan->first_id;
-        int64_t last = frame->last_id < scan->last_id ? frame->last_id : scan->last_id;
+    for (;;) {
+        int code = take_frame(scan, &scan->frame, error);
+        if (code != SQLITE_ROW) return code;
+        const rbt_manifest_frame *listed = scan->frame->listed;
+        int64_t first = listed->first_id > scan->first_id ? listed->first_id : scan->first_id;
+        int64_t last = listed->last_id < scan->last_id ? listed->last_id : scan->last_id;
         if (first > last) continue;
-        scan->frame_first = frame->first_id;
         scan->lines_left = last - first + 1;
-        scan->next_line = (scan->reverse ? last : first) - frame->first_id;
+        scan->next_line = (scan->reverse ? last : first) - listed->first_id;
         return SQLITE_ROW;
     }
-    return SQLITE_DONE;
 }
 
 static const rbt_leaf *arrange(rbt_segment_scan *scan) {
@@ -265,9 +312,9 @@ int rbt_segment_scan_next(rbt_segment_scan *scan, const rbt_leaf **leaf, const c
         if (code != SQLITE_ROW) return code;
     }
     const rbt_leaf_shape *shape = &scan->segment.manifest.shape;
-    const uint32_t *start = &scan->line_starts[scan->next_line];
-    int64_t id = scan->frame_first + scan->next_line;
-    *line = (const char *)scan->segment.text.data + start[0];
+    const uint32_t *start = &scan->frame->line_starts[scan->next_line];
+    int64_t id = scan->frame->listed->first_id + scan->next_line;
+    *line = (const char *)scan->frame->text.data + start[0];
     *line_length = start[1] - start[0] - 1;
     scan->next_line += scan->reverse ? -1 : 1;
     scan->lines_left--;

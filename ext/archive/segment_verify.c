@@ -6,6 +6,7 @@
 #include "../audit/checkpoint.h"
 #include "../base/memory.h"
 #include "../crypto/hash.h"
+#include "filter.h"
 #include "zone.h"
 
 enum { MAX_LINE_REPORTS = 20 }; /* a frame; more are counted */
@@ -17,6 +18,7 @@ typedef struct verification {
     rbt_frontier frontier;
     rbt_sha256 data_hash;
     rbt_zone_builder *zones;
+    rbt_filter_builder *filters;
     rbt_leaf leaf;
     rbt_buffer scratch;
     int64_t first_recorded_at, last_recorded_at;
@@ -168,6 +170,7 @@ static void check_entry_line(verification *v, line_report *report, const char *l
     }
     *recorded_at = v->leaf.recorded_at;
     rbt_zone_builder_add(v->zones, &v->leaf);
+    rbt_filter_builder_add(v->filters, &v->leaf);
     if (v->leaf.id == *expected) return;
     bool may = may_report(report);
     if (v->leaf.id > *expected && v->leaf.id - *expected <= RBT_SEGMENT_MAX_ROWS) {
@@ -188,12 +191,13 @@ static void check_entry_line(verification *v, line_report *report, const char *l
 
 static void check_lines(verification *v, size_t index) {
     const rbt_manifest_frame *frame = &v->segment->manifest.frames[index];
-    const char *at = (const char *)v->segment->text.data;
-    const char *end = at + v->segment->text.length;
+    const char *at = (const char *)v->segment->frame.text.data;
+    const char *end = at + v->segment->frame.text.length;
     int64_t expected = frame->first_id;
     int64_t lines = 0;
     line_report report = {.frame = index};
     rbt_zone_builder_clear(v->zones);
+    rbt_filter_builder_clear(v->filters);
     while (at < end && v->error->code == SQLITE_OK) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         size_t length = (size_t)((newline ? newline : end) - at);
@@ -229,7 +233,8 @@ static int check_frame(verification *v, size_t index) {
     bool decoded;
     if (rbt_segment_load_frame(v->segment, index, &decoded, v->problems, v->error) != SQLITE_OK)
         return v->error->code;
-    rbt_sha256_update(&v->data_hash, v->segment->compressed.data, v->segment->compressed.length);
+    rbt_sha256_update(&v->data_hash, v->segment->frame.compressed.data,
+                      v->segment->frame.compressed.length);
     if (!decoded) {
         v->all_decoded = false;
         return SQLITE_OK;
@@ -242,6 +247,13 @@ static int check_frame(verification *v, size_t index) {
     if (column)
         rbt_problem(v->problems, RBT_PROBLEM_ZONE, -1,
                     "frame %lld: the manifest's zone of %s does not cover its entries",
+                    (long long)index + 1, column);
+    column = rbt_filter_builder_misfit(v->filters, &manifest->document,
+                                       manifest->frames[index].filters, &v->scratch);
+    if (v->scratch.failed || rbt_filter_builder_failed(v->filters)) rbt_fail_nomem(v->error);
+    if (column)
+        rbt_problem(v->problems, RBT_PROBLEM_FILTER, -1,
+                    "frame %lld: the manifest's filter of %s does not know its entries",
                     (long long)index + 1, column);
     return v->error->code;
 }
@@ -275,15 +287,29 @@ static int check_frames(verification *v) {
     return v->error->code;
 }
 
+/* Which columns were indexed is not in the manifest: those that have a filter somewhere. */
+static void mark_filtered(rbt_manifest *manifest) {
+    for (size_t i = 0; i < manifest->shape.count; i++) {
+        rbt_leaf_column *column = &manifest->shape.columns[i];
+        for (size_t f = 0; f < manifest->frame_count && !column->indexed; f++)
+            column->indexed = rbt_json_member(&manifest->document, manifest->frames[f].filters,
+                                              column->name) != NULL;
+    }
+}
+
 int rbt_segment_verify_contents(rbt_segment *segment, const rbt_verifier *verifiers, size_t count,
                                 rbt_problems *problems, rbt_error *error) {
     verification v = {.segment = segment, .problems = problems, .error = error};
+    mark_filtered(&segment->manifest);
     v.zones = rbt_zone_builder_new(&segment->manifest.shape);
-    if (!v.zones) return rbt_fail_nomem(error);
-    if (check_root_before(&v) == SQLITE_OK && check_genesis(&v) == SQLITE_OK &&
-        check_checkpoint(&v, verifiers, count) == SQLITE_OK)
+    v.filters = rbt_filter_builder_new(&segment->manifest.shape);
+    if (!v.zones || !v.filters)
+        rbt_fail_nomem(error);
+    else if (check_root_before(&v) == SQLITE_OK && check_genesis(&v) == SQLITE_OK &&
+             check_checkpoint(&v, verifiers, count) == SQLITE_OK)
         check_frames(&v);
     rbt_zone_builder_free(v.zones);
+    rbt_filter_builder_free(v.filters);
     rbt_leaf_free(&v.leaf);
     rbt_buffer_free(&v.scratch);
     return error->code;

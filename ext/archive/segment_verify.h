@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
-** Checks everything inside a segment but the signature: frames, lines, ids, times, zones, roots, the
+** Checks everything inside a segment but the signature: frames, lines, ids, times, zones, filters, roots, the
 ** genesis and the checkpoint it carries. Calls audit's leaf and tree.
 */
 #ifndef RBT_ARCHIVE_SEGMENT_VERIFY_H

@@ -19,6 +19,7 @@
 #include "../base/file.h"
 #include "../base/memory.h"
 #include "../crypto/hash.h"
+#include "filter.h"
 #include "manifest.h"
 #include "seek_table.h"
 #include "segment_format.h"
@@ -43,6 +44,7 @@ typedef struct writer {
     rbt_error *error;
     ZSTD_CCtx *zstd;
     rbt_zone_builder *zone_builder;
+    rbt_filter_builder *filter_builder;
     rbt_leaf leaf;
     frame_job job;
     rbt_frontier frontier;
@@ -51,7 +53,7 @@ typedef struct writer {
     rbt_manifest_frame *frames; /* one more than frame_count is allocated in steps */
     rbt_seek_entry *entries;
     size_t capacity;
-    rbt_buffer zones;
+    rbt_buffer zones, filters;
 } writer;
 
 static int set_up(writer *w) {
@@ -60,8 +62,9 @@ static int set_up(writer *w) {
         return rbt_fail(w->error, SQLITE_ERROR, "%s: the level must be 1 to %d, not %d",
                         w->plan->who, ZSTD_maxCLevel(), level);
     w->zone_builder = rbt_zone_builder_new(w->plan->shape);
+    w->filter_builder = rbt_filter_builder_new(w->plan->shape);
     w->zstd = ZSTD_createCCtx_advanced(rbt_zstd_memory());
-    if (!w->zone_builder || !w->zstd) return rbt_fail_nomem(w->error);
+    if (!w->zone_builder || !w->filter_builder || !w->zstd) return rbt_fail_nomem(w->error);
     /* Readers refuse more than 8 MiB of window; low levels keep their own, smaller one. */
     ZSTD_compressionParameters own = ZSTD_getCParams(level, RBT_FRAME_TEXT, 0);
     int window = own.windowLog < MAX_WINDOW_LOG ? (int)own.windowLog : MAX_WINDOW_LOG;
@@ -100,6 +103,7 @@ static int check_line(writer *w, int64_t id, const char *line, size_t length,
                         w->plan->who, (long long)id, w->plan->log, (long long)w->leaf.id);
     *recorded_at = w->leaf.recorded_at;
     rbt_zone_builder_add(w->zone_builder, &w->leaf);
+    rbt_filter_builder_add(w->filter_builder, &w->leaf);
     return SQLITE_OK;
 }
 
@@ -180,10 +184,15 @@ static int close_frame(writer *w) {
     job->frame.zones_start = w->zones.length;
     rbt_zone_builder_write(w->zone_builder, w->zones.length < RBT_ZONES_BUDGET, &w->zones);
     job->frame.zones_length = w->zones.length - job->frame.zones_start;
-    if (w->zones.failed) return rbt_fail_nomem(w->error);
+    job->frame.filters_start = w->filters.length;
+    if (w->filters.length < RBT_FILTERS_BUDGET)
+        rbt_filter_builder_write(w->filter_builder, &w->filters);
+    job->frame.filters_length = w->filters.length - job->frame.filters_start;
+    if (w->zones.failed || w->filters.failed) return rbt_fail_nomem(w->error);
     if (compress_job(job, w->zstd, w->plan->who, w->error) != SQLITE_OK) return w->error->code;
     if (emit_job(w) != SQLITE_OK) return w->error->code;
     rbt_zone_builder_clear(w->zone_builder);
+    rbt_filter_builder_clear(w->filter_builder);
     rbt_buffer_clear(&job->text);
     job->frame = (rbt_manifest_frame){0};
     return SQLITE_OK;
@@ -268,6 +277,7 @@ static int write_end(writer *w, rbt_segment_summary *summary) {
     rbt_sha256_final(&w->data_hash, w->facts.data_sha256);
     w->facts.frames = w->frames;
     w->facts.zones = &w->zones;
+    w->facts.filters = &w->filters;
     if (build_manifest_frame(w, &out, summary->manifest_sha256) == SQLITE_OK) {
         w->entries[w->facts.frame_count] =
             (rbt_seek_entry){(uint32_t)out.length, 0, RBT_SEEK_EMPTY_CHECKSUM};
@@ -321,10 +331,12 @@ int rbt_segment_write(const rbt_segment_plan *plan, const char *path, int file,
     int code = run(&w, expected_root, source, source_context, summary);
     ZSTD_freeCCtx(w.zstd);
     rbt_zone_builder_free(w.zone_builder);
+    rbt_filter_builder_free(w.filter_builder);
     rbt_leaf_free(&w.leaf);
     rbt_buffer_free(&w.job.text);
     rbt_buffer_free(&w.job.compressed);
     rbt_buffer_free(&w.zones);
+    rbt_buffer_free(&w.filters);
     rbt_free(w.frames);
     rbt_free(w.entries);
     return code;

@@ -5,6 +5,8 @@
 
 #include "../audit/trust.h"
 #include "../base/memory.h"
+#include "../base/sql_util.h"
+#include "segment_cache.h"
 #include "segment_scan.h"
 #include <glob.h>
 #include <stdlib.h>
@@ -65,32 +67,22 @@ int rbt_segment_open_trusted(rbt_segment *segment, rbt_connection *connection, c
     return rbt_segment_check_signature(segment, *verifiers, *verifier_count, problems, error);
 }
 
-int rbt_series_add(rbt_series *series, const rbt_segment *segment, rbt_error *error) {
-    const rbt_manifest *manifest = &segment->manifest;
+static rbt_member *add_member(rbt_series *series) {
     if (series->count == series->capacity) {
         size_t capacity = series->capacity ? 2 * series->capacity : 8;
         rbt_member *members = rbt_realloc(series->members, capacity * sizeof *members);
-        if (!members) return rbt_fail_nomem(error);
+        if (!members) return NULL;
         series->members = members;
         series->capacity = capacity;
     }
-    rbt_member *member = &series->members[series->count];
-    *member = (rbt_member){
-        .path = rbt_strdup(segment->path),
-        .log = rbt_strdup(manifest->log),
-        .first_id = manifest->first_id,
-        .last_id = manifest->last_id,
-        .raw_bytes = manifest->raw_bytes,
-        .root_before = manifest->root_before,
-        .root_after = manifest->root_after,
-        .has_previous = manifest->has_previous,
-        .signer = segment->signer,
-    };
-    memcpy(member->log_id, manifest->log_id, sizeof member->log_id);
-    memcpy(member->manifest_sha256, segment->manifest_sha256, sizeof member->manifest_sha256);
-    memcpy(member->previous_sha256, manifest->previous_sha256, sizeof member->previous_sha256);
-    series->count++;
-    return member->path && member->log ? SQLITE_OK : rbt_fail_nomem(error);
+    rbt_member *member = &series->members[series->count++];
+    *member = (rbt_member){0};
+    return member;
+}
+
+int rbt_series_add(rbt_series *series, const rbt_segment *segment, rbt_error *error) {
+    rbt_member *member = add_member(series);
+    return member && rbt_member_make(member, segment) ? SQLITE_OK : rbt_fail_nomem(error);
 }
 
 static int compare_members(const void *left, const void *right) {
@@ -115,24 +107,70 @@ static int check_overlap(const rbt_series *series, const char *who, rbt_error *e
     return SQLITE_OK;
 }
 
-static int add_file(rbt_series *series, rbt_connection *connection, const char *path,
-                    const char *vkeys, const uint8_t *log_id, const char *who, rbt_error *error) {
-    rbt_problems strict = rbt_problems_strict(who, path, error);
-    rbt_segment segment = {.file = -1};
+/* Whom to trust for the origin that was met last: most often it is that of all files. */
+typedef struct trusted {
+    rbt_connection *connection;
+    const char *vkeys;
+    const char *who;
+    char *origin; /* NULL: none yet */
     rbt_verifier *verifiers;
     size_t count;
-    if (rbt_segment_open_trusted(&segment, connection, vkeys, who, path, &verifiers, &count,
-                                 &strict, error) == SQLITE_OK) {
-        const rbt_manifest *manifest = &segment.manifest;
-        if (log_id && memcmp(manifest->log_id, log_id, sizeof manifest->log_id) != 0)
-            rbt_fail(error, SQLITE_ERROR,
-                     "%s: %s is a segment of another log than the first one, of %s", who, path,
-                     manifest->log);
-        else
-            rbt_series_add(series, &segment, error);
-    }
+} trusted;
+
+static void forget(trusted *of) {
+    rbt_free(of->origin);
+    rbt_free(of->verifiers);
+    of->origin = NULL;
+    of->verifiers = NULL;
+    of->count = 0;
+}
+
+static int ask_trust(trusted *of, const char *origin, rbt_error *error) {
+    if (of->origin && strcmp(of->origin, origin) == 0) return SQLITE_OK;
+    forget(of);
+    of->origin = rbt_strdup(origin);
+    if (!of->origin) return rbt_fail_nomem(error);
+    return rbt_trusted_verifiers(of->connection, of->vkeys, origin, NULL, of->who, &of->verifiers,
+                                 &of->count, error);
+}
+
+/* Adds what is known of the file from before; *added is false when it must be read. */
+static int add_known(rbt_series *series, const char *path, trusted *of, bool *added,
+                     rbt_error *error) {
+    *added = false;
+    const rbt_member *known = rbt_segment_known(of->connection, of->who, path, error);
+    if (!known || ask_trust(of, known->origin, error) != SQLITE_OK) return error->code;
+    if (!rbt_segment_known_to(known, of->verifiers, of->count)) return SQLITE_OK;
+    rbt_member *member = add_member(series);
+    if (!member || !rbt_member_copy(member, known)) return rbt_fail_nomem(error);
+    *added = true;
+    return SQLITE_OK;
+}
+
+static int add_read(rbt_series *series, const char *path, trusted *of, rbt_error *error) {
+    rbt_problems strict = rbt_problems_strict(of->who, path, error);
+    rbt_segment segment = {.file = -1};
+    if (rbt_segment_open_kept(&segment, of->connection, of->who, path, &strict, error) ==
+            SQLITE_OK &&
+        ask_trust(of, segment.manifest.origin, error) == SQLITE_OK &&
+        rbt_segment_check_kept(&segment, of->verifiers, of->count, &strict, error) == SQLITE_OK)
+        rbt_series_add(series, &segment, error);
     rbt_segment_close(&segment);
-    rbt_free(verifiers);
+    return error->code;
+}
+
+static int add_file(rbt_series *series, const char *path, const uint8_t *log_id, trusted *of,
+                    rbt_error *error) {
+    bool added;
+    if (rbt_interrupted(of->connection->db))
+        return rbt_fail(error, SQLITE_INTERRUPT, "%s: interrupted", of->who);
+    if (add_known(series, path, of, &added, error) != SQLITE_OK) return error->code;
+    if (!added && add_read(series, path, of, error) != SQLITE_OK) return error->code;
+    const rbt_member *member = &series->members[series->count - 1];
+    if (log_id && memcmp(member->log_id, log_id, sizeof member->log_id) != 0)
+        rbt_fail(error, SQLITE_ERROR,
+                 "%s: %s is a segment of another log than the first one, of %s", of->who, path,
+                 member->log);
     return error->code;
 }
 
@@ -140,9 +178,12 @@ int rbt_series_open(rbt_series *series, rbt_connection *connection, const char *
                     const char *vkeys, const uint8_t *log_id, const char *who, rbt_error *error) {
     char **paths;
     size_t count;
+    trusted of = {.connection = connection, .vkeys = vkeys, .who = who};
+    series->connection = connection;
     if (rbt_expand_paths(pattern, who, &paths, &count, error) != SQLITE_OK) return error->code;
     for (size_t i = 0; i < count && error->code == SQLITE_OK; i++)
-        add_file(series, connection, paths[i], vkeys, log_id, who, error);
+        add_file(series, paths[i], log_id, &of, error);
+    forget(&of);
     rbt_free_paths(paths, count);
     rbt_series_sort(series);
     if (error->code == SQLITE_OK) check_overlap(series, who, error);
@@ -150,10 +191,8 @@ int rbt_series_open(rbt_series *series, rbt_connection *connection, const char *
 }
 
 void rbt_series_free(rbt_series *series) {
-    for (size_t i = 0; i < series->count; i++) {
-        rbt_free(series->members[i].path);
-        rbt_free(series->members[i].log);
-    }
+    for (size_t i = 0; i < series->count; i++)
+        rbt_member_free(&series->members[i]);
     rbt_free(series->members);
     rbt_segment_scan_close(series->scan);
     *series = (rbt_series){0};
@@ -184,12 +223,14 @@ int rbt_series_next(rbt_series *series, const rbt_leaf **leaf, const char **line
         if (series->next == series->count) return SQLITE_DONE;
         size_t index = series->reverse ? series->count - 1 - series->next : series->next;
         series->next++;
-        series->current = &series->members[index];
+        const rbt_member *member = &series->members[index];
+        if (rbt_member_excluded(member, series->terms, series->term_count)) continue;
+        series->current = member;
         /* What was trusted when the series was opened is held to: same signer, same manifest. */
-        if (rbt_segment_scan_open(&series->scan, series->current->path, &series->current->signer, 1,
-                                  series->current->manifest_sha256, NULL, series->shape,
-                                  series->wanted, series->terms, series->term_count,
-                                  series->reverse, error) != SQLITE_OK)
+        if (rbt_segment_scan_open(&series->scan, series->connection, series->current->path,
+                                  &series->current->signer, 1, series->current->manifest_sha256,
+                                  NULL, series->shape, series->wanted, series->terms,
+                                  series->term_count, series->reverse, error) != SQLITE_OK)
             return error->code;
     }
 }

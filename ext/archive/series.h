@@ -6,23 +6,10 @@
 #define RBT_ARCHIVE_SERIES_H
 
 #include "../base/connection.h"
-#include "segment_reader.h"
-
-/* What remains of a segment once it is closed. */
-typedef struct rbt_member {
-    char *path;
-    char *log;
-    uint8_t log_id[16];
-    int64_t first_id, last_id;
-    int64_t raw_bytes;
-    rbt_hash root_before, root_after;
-    uint8_t manifest_sha256[32];
-    bool has_previous;
-    uint8_t previous_sha256[32];
-    rbt_verifier signer;
-} rbt_member;
+#include "member.h"
 
 typedef struct rbt_series {
+    rbt_connection *connection; /* of rbt_series_open */
     rbt_member *members;
     size_t count, capacity;
     /* of rbt_series_start */

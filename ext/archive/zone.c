@@ -290,6 +290,24 @@ bool rbt_zones_exclude(const rbt_json *document, const rbt_json_node *zones,
     return true; /* all are NULL, and no comparison is true of NULL */
 }
 
+bool rbt_range_excludes(int64_t min, int64_t max, const rbt_zone_term *term) {
+    zone_view view = {.has_range = true,
+                      .min = {.kind = RBT_INTEGER, .integer = min},
+                      .max = {.kind = RBT_INTEGER, .integer = max}};
+    bool numeric = term->value.kind == RBT_INTEGER || term->value.kind == RBT_REAL;
+    return numeric && range_excludes(&view, term);
+}
+
+void rbt_zones_times(const rbt_json *document, const rbt_json_node *zones, int64_t *min,
+                     int64_t *max) {
+    zone_view view;
+    if (!view_zone(document, rbt_json_member(document, zones, "recorded_at"), &view) ||
+        !view.has_range || view.min.kind != RBT_INTEGER || view.max.kind != RBT_INTEGER)
+        return;
+    *min = view.min.integer;
+    *max = view.max.integer;
+}
+
 /* ---- Checking a manifest's zones against the entries ---- */
 
 static bool values_cover(const rbt_json *document, const rbt_json_node *values, const zone *column,

@@ -47,4 +47,11 @@ bool rbt_zones_valid(const rbt_json *document, const rbt_json_node *zones);
 bool rbt_zones_exclude(const rbt_json *document, const rbt_json_node *zones,
                        const rbt_leaf_shape *shape, const rbt_zone_term *term, rbt_buffer *scratch);
 
+/* The same of numbers that are known to lie between min and max. */
+bool rbt_range_excludes(int64_t min, int64_t max, const rbt_zone_term *term);
+
+/* The range of recorded_at, if the zones have one of whole numbers; else min and max stay as they are. */
+void rbt_zones_times(const rbt_json *document, const rbt_json_node *zones, int64_t *min,
+                     int64_t *max);
+
 #endif

@@ -324,7 +324,7 @@ static int read_index(reader *r, rbt_declaration *d) {
     if (!rbt_token_is(r->token, ")")) return refuse(r, "expected \",\" or \")\"");
     advance(r);
     if (r->token.kind != RBT_TOKEN_END) return refuse(r, "expected nothing after INDEX(…)");
-    if (index->columns[0] >= 0) d->columns[index->columns[0]].indexed = true;
+    if (index->columns[0] >= 0) d->shape.columns[index->columns[0]].indexed = true;
     return SQLITE_OK;
 }
 

@@ -25,7 +25,6 @@ typedef struct rbt_log_column {
     char *check;      /* expression, rebuilt from tokens; NULL: none */
     char *fallback;   /* DEFAULT expression, rebuilt; NULL: none */
     char *references; /* "table"("column"), rebuilt; NULL: none */
-    bool indexed;     /* first column of an INDEX */
 } rbt_log_column;
 
 typedef struct rbt_log_index {

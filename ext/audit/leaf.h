@@ -34,6 +34,7 @@ bool rbt_column_type_parse(rbt_column_type *type, const char *name, size_t lengt
 typedef struct rbt_leaf_column {
     char *name;
     rbt_column_type type;
+    bool indexed; /* an INDEX begins with it: it is looked up by equality */
     char *prefix; /* `,"name":` as it stands in the line, escaped */
     size_t prefix_length;
     int64_t since; /* the first id that has the column; 0: all */

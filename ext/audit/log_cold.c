@@ -361,10 +361,10 @@ static int open_next(rbt_cold *cold, rbt_error *error) {
         if (cold->descending) position = cold->segment_count - 1 - position;
         const cold_segment *segment = &cold->segments[position];
         if (!segment_may_match(cold, segment)) continue;
-        if (store->scan_open(&cold->scan, segment->path, cold->verifiers, cold->verifier_count,
-                             segment->manifest_sha256, cold->log->log_id,
-                             &cold->log->declaration->shape, cold->wanted, cold->zones,
-                             cold->zone_count, cold->descending, error) != SQLITE_OK)
+        if (store->scan_open(&cold->scan, cold->log->logs->connection, segment->path,
+                             cold->verifiers, cold->verifier_count, segment->manifest_sha256,
+                             cold->log->log_id, &cold->log->declaration->shape, cold->wanted,
+                             cold->zones, cold->zone_count, cold->descending, error) != SQLITE_OK)
             return error->code;
         return SQLITE_ROW;
     }

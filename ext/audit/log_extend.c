@@ -67,7 +67,9 @@ static int add_argument(rbt_genesis *genesis, const rbt_json *document, rbt_erro
     return SQLITE_OK;
 }
 
-static int replay_event(void *context, const char *detail, size_t length, rbt_error *error) {
+static int replay_event(void *context, int64_t recorded_at, const char *detail, size_t length,
+                        rbt_error *error) {
+    (void)recorded_at;
     const history *h = context;
     rbt_json document = {0};
     char log_id[33];

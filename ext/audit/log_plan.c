@@ -69,7 +69,7 @@ typedef struct estimate {
 static void count_term(estimate *e, const rbt_log *log, int column, int op) {
     bool equal = op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS;
     bool indexed = column >= RBT_LOG_COLUMN_FIRST &&
-                   log->declaration->columns[column - RBT_LOG_COLUMN_FIRST].indexed;
+                   log->declaration->shape.columns[column - RBT_LOG_COLUMN_FIRST].indexed;
     if (column == RBT_LOG_COLUMN_ID && equal)
         e->by_id = true;
     else if (column == RBT_LOG_COLUMN_ID && is_range(op))
@@ -184,9 +184,40 @@ static bool take_constraint(const rbt_log *log, sqlite3_index_info *info, int i,
            op == SQLITE_INDEX_CONSTRAINT_GT || op == SQLITE_INDEX_CONSTRAINT_GE;
 }
 
+/* Whether zone maps and filters of frames can help with the term (log_cold.c decides by the values). */
+static bool narrows_frames(const rbt_log *log, const rbt_plan_term *term) {
+    bool equal = term->op == SQLITE_INDEX_CONSTRAINT_EQ || term->op == SQLITE_INDEX_CONSTRAINT_IS;
+    if (term->column < RBT_LOG_COLUMN_FIRST) return equal || is_range(term->op);
+    switch (log->declaration->shape.columns[term->column - RBT_LOG_COLUMN_FIRST].type) {
+    case RBT_COLUMN_INTEGER:
+    case RBT_COLUMN_REAL:
+        return equal || is_range(term->op);
+    case RBT_COLUMN_TEXT:
+        return equal; /* the order of texts depends on the database's encoding */
+    case RBT_COLUMN_BLOB:
+    case RBT_COLUMN_JSON:
+        break;
+    }
+    return false;
+}
+
+static void describe_cold(rbt_buffer *out, const rbt_log *log, const rbt_query *query) {
+    if (!log->declaration->reads_cold || query->flags & RBT_PLAN_COUNT) return;
+    for (size_t i = 0; i < query->term_count; i++) {
+        const rbt_plan_term *term = &query->terms[i];
+        if (!narrows_frames(log, term)) continue;
+        rbt_buffer_add_text(out, out->length == 0 ? "cold frames by " : " and ");
+        add_column_name(out, log, term->column);
+        rbt_buffer_printf(out, "%s?", is_range(term->op) ? operator_text(term->op) : "=");
+    }
+    if (out->length == 0) rbt_buffer_add_text(out, "all cold frames");
+    if (query->flags & RBT_PLAN_DESCENDING) rbt_buffer_add_text(out, ", newest first");
+    rbt_buffer_add_text(out, "; hot rows by ");
+}
+
 int rbt_log_best_index(rbt_log *log, sqlite3_index_info *info, rbt_error *error) {
     int tier = (int)log->declaration->shape.count + RBT_LOG_COLUMN_FIRST;
-    rbt_buffer plan = {0};
+    rbt_buffer plan = {0}, cold = {0};
     estimate e = {0};
     rbt_query query = {.used = info->colUsed};
     query.terms = rbt_calloc((size_t)(info->nConstraint + 1) * sizeof *query.terms);
@@ -213,12 +244,16 @@ int rbt_log_best_index(rbt_log *log, sqlite3_index_info *info, rbt_error *error)
     rbt_buffer_printf(&plan, "%llx|%d|", (unsigned long long)query.used, query.flags);
     for (size_t i = 0; i < query.term_count; i++)
         rbt_buffer_printf(&plan, "%d,%d;", query.terms[i].column, query.terms[i].op);
-    rbt_buffer_add_byte(&plan, '|');
+    describe_cold(&cold, log, &query);
+    rbt_buffer_printf(&plan, "|%d|", (int)cold.length);
+    rbt_buffer_add(&plan, cold.data, cold.length);
+    plan.failed |= cold.failed;
     rbt_query_sql(&plan, log, &query, NULL, NULL);
     info->idxStr = rbt_buffer_take(&plan);
     info->needToFreeIdxStr = info->idxStr != NULL;
     if (!info->idxStr) rbt_fail_nomem(error);
     rbt_buffer_free(&plan);
+    rbt_buffer_free(&cold);
     rbt_free(query.terms);
     return error->code;
 }
@@ -235,6 +270,7 @@ int rbt_query_parse(rbt_query *query, const char *text, int argument_count, rbt_
         term->column = (int)strtol(end, &end, 10);
         term->op = (int)strtol(end + 1, &end, 10);
     }
-    query->sql = end + 1;
+    long cold_length = strtol(end + 1, &end, 10);
+    query->sql = end + 1 + cold_length;
     return SQLITE_OK;
 }

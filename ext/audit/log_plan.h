@@ -3,8 +3,10 @@
 ** SQLite's own planner picks among the log's indexes) and into terms that cold entries are held
 ** against. The plan travels in idxStr:
 **
-**   <colUsed, hex> "|" <flags> "|" (<column> "," <operator> ";")… "|" <SELECT …>
+**   <colUsed, hex> "|" <flags> "|" (<column> "," <operator> ";")… "|" <length of cold> "|" <cold> <SELECT …>
 **
+** cold says for people, as EXPLAIN QUERY PLAN shows it, by which terms frames of segments are chosen:
+** "cold frames by order_id=? and id>?, newest first; hot rows by ". Empty with reads=hot.
 ** Columns are numbered as SQLite numbers them: 0 id, 1 recorded_at, 2 … the declared ones, last tier.
 */
 #ifndef RBT_AUDIT_LOG_PLAN_H
@@ -33,7 +35,7 @@ typedef struct rbt_query {
     int flags;
     size_t term_count;
     rbt_plan_term *terms;
-    const char *sql; /* into idxStr */
+    const char *sql; /* the SELECT, into idxStr */
 } rbt_query;
 
 int rbt_log_best_index(rbt_log *log, sqlite3_index_info *info, rbt_error *error);

@@ -6,6 +6,7 @@
 #ifndef RBT_AUDIT_SEGMENT_STORE_H
 #define RBT_AUDIT_SEGMENT_STORE_H
 
+#include "../base/connection.h"
 #include "../base/error.h"
 #include "../crypto/sign.h"
 #include "leaf.h"
@@ -100,12 +101,14 @@ typedef struct rbt_segment_store {
                   rbt_problem_sink sink, void *sink_context, rbt_segment_summary *summary,
                   int64_t *problems, rbt_error *error);
 
-    /* Opens a segment for reading: signature by one of the verifiers is required, and when
+    /* Opens a segment for reading, on behalf of a connection, whose interrupt it heeds and with which it
+    ** keeps what it has read of manifests (NULL: neither): signature by one of the verifiers is required, and when
     ** manifest_sha256 is not NULL the manifest must have that hash, and log_id must match when not
     ** NULL. Columns are matched to shape by name (a column the segment lacks reads as NULL).
     ** wanted as in rbt_leaf_parse. Lines come in id order; reverse: descending. */
-    int (*scan_open)(rbt_segment_scan **scan, const char *path, const rbt_verifier *verifiers,
-                     size_t verifier_count, const uint8_t *manifest_sha256, const uint8_t *log_id,
+    int (*scan_open)(rbt_segment_scan **scan, rbt_connection *connection, const char *path,
+                     const rbt_verifier *verifiers, size_t verifier_count,
+                     const uint8_t *manifest_sha256, const uint8_t *log_id,
                      const rbt_leaf_shape *shape, uint64_t wanted, const rbt_zone_term *terms,
                      size_t term_count, bool reverse, rbt_error *error);
     /* SQLITE_ROW with the next entry of a frame that the terms cannot exclude, SQLITE_DONE, or the

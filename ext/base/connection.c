@@ -52,6 +52,8 @@ void rbt_connection_release(void *released) {
 
     if (!last) return;
     if (connection->logs) connection->free_logs(connection->logs); /* they may still use the keys */
+    if (connection->segment_cache) connection->free_segment_cache(connection->segment_cache);
+    if (connection->workspace) connection->free_workspace(connection->workspace);
     for (int i = 0; i < connection->retired_key_count; i++)
         connection->free_keys(connection->retired_keys[i]);
     if (connection->keys) connection->free_keys(connection->keys);

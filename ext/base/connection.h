@@ -15,6 +15,8 @@ enum { RBT_RETIRED_KEYS = 4 };
 struct rbt_keys;
 struct rbt_logs;
 struct rbt_segment_store;
+struct rbt_segment_cache;
+struct rbt_workspace;
 
 typedef struct rbt_connection {
     sqlite3 *db;
@@ -29,6 +31,10 @@ typedef struct rbt_connection {
     struct rbt_logs *logs;  /* audit/log_state.h: NULL until first use */
     void (*free_logs)(struct rbt_logs *logs);
     const struct rbt_segment_store *segments; /* audit/segment_store.h: set by rustybt.c */
+    struct rbt_segment_cache *segment_cache;  /* archive/segment_cache.h: NULL until first use */
+    void (*free_segment_cache)(struct rbt_segment_cache *cache);
+    struct rbt_workspace *workspace; /* archive/workspace.h: one that is not in use, or NULL */
+    void (*free_workspace)(struct rbt_workspace *workspace);
 } rbt_connection;
 
 /* The connection object of the running SQL function. */

@@ -90,7 +90,7 @@ static int scan_small(void) {
     const char *line;
     size_t length;
     int64_t rows = 0;
-    int code = store->scan_open(&scan, small.path, &signer, 1, NULL, NULL, &shape, UINT64_MAX,
+    int code = store->scan_open(&scan, NULL, small.path, &signer, 1, NULL, NULL, &shape, UINT64_MAX,
                                 &term, 1, false, &error);
     while (code == SQLITE_OK || code == SQLITE_ROW) {
         code = store->scan_next(scan, &leaf, &line, &length, &error);

@@ -112,7 +112,7 @@ static void test_parse(void) {
     is_int(d->index_count, 2, "two indexes");
     ok(d->indexes[0].count == 2 && d->indexes[0].columns[0] == 2 && d->indexes[0].columns[1] == -1,
        "the first of two columns, one of them the log's own");
-    ok(d->columns[0].indexed && !d->columns[1].indexed && d->columns[2].indexed,
+    ok(d->shape.columns[0].indexed && !d->shape.columns[1].indexed && d->shape.columns[2].indexed,
        "columns know that they are indexed");
     is_text(d->origin, "example.com/a", "origin");
     is_text(d->archive, "cold", "archive");

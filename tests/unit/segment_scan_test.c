@@ -20,8 +20,8 @@ static scanned scan(const made *m, const rbt_leaf_shape *as, const rbt_zone_term
     size_t length;
     rbt_buffer want = {0};
     int code =
-        store->scan_open(&cursor, m->path, &signer, 1, m->summary.manifest_sha256, m->plan.log_id,
-                         as, UINT64_MAX, terms, count, reverse, &result.error);
+        store->scan_open(&cursor, NULL, m->path, &signer, 1, m->summary.manifest_sha256,
+                         m->plan.log_id, as, UINT64_MAX, terms, count, reverse, &result.error);
     if (code != SQLITE_OK) return result;
     while ((code = store->scan_next(cursor, &leaf, &line, &length, &result.error)) == SQLITE_ROW) {
         if (result.rows++ == 0) result.first = leaf->id;
@@ -97,8 +97,8 @@ static void check_scans(const made *big, const made *second) {
     const char *line;
     size_t length;
     rbt_error error = {0};
-    store->scan_open(&cursor, big->path, &signer, 1, NULL, NULL, &other, UINT64_MAX, NULL, 0, false,
-                     &error);
+    store->scan_open(&cursor, NULL, big->path, &signer, 1, NULL, NULL, &other, UINT64_MAX, NULL, 0,
+                     false, &error);
     store->scan_next(cursor, &leaf, &line, &length, &error);
     ok(leaf->values[0].kind == RBT_REAL && leaf->values[0].real == 0.25 &&
            leaf->values[1].kind == RBT_NULL,
@@ -113,17 +113,17 @@ static void check_scan_refusals(const made *big) {
     rbt_segment_scan *cursor;
     rbt_error error = {0};
     uint8_t other[32] = {1};
-    is_int(store->scan_open(&cursor, big->path, &stranger, 1, NULL, NULL, &shape, 0, NULL, 0, false,
-                            &error),
+    is_int(store->scan_open(&cursor, NULL, big->path, &stranger, 1, NULL, NULL, &shape, 0, NULL, 0,
+                            false, &error),
            SQLITE_ERROR, "a scan needs a trusted signature");
     ok(strstr(error.message, "none of the 1 trusted keys"), "and says that it has none");
     rbt_error_clear(&error);
-    is_int(store->scan_open(&cursor, big->path, &signer, 1, other, NULL, &shape, 0, NULL, 0, false,
-                            &error),
+    is_int(store->scan_open(&cursor, NULL, big->path, &signer, 1, other, NULL, &shape, 0, NULL, 0,
+                            false, &error),
            SQLITE_CORRUPT_VTAB, "a scan refuses another manifest than was recorded");
     rbt_error_clear(&error);
-    is_int(store->scan_open(&cursor, big->path, &signer, 1, NULL, other, &shape, 0, NULL, 0, false,
-                            &error),
+    is_int(store->scan_open(&cursor, NULL, big->path, &signer, 1, NULL, other, &shape, 0, NULL, 0,
+                            false, &error),
            SQLITE_CORRUPT_VTAB, "or another log");
     rbt_error_clear(&error);
 
