@@ -139,6 +139,8 @@ static int walk_row(walk *w, sqlite3_stmt *row, int64_t id, rbt_error *error) {
     return add_entry(w, id, &hash, fits, error);
 }
 
+enum { STEP_ROWS = 4096 }; /* between two reports of progress */
+
 static int walk_rows(walk *w, rbt_error *error) {
     rbt_log *log = w->v->log;
     int64_t next = log->pruned_to + 1, last = (int64_t)log->frontier.size - 1;
@@ -153,8 +155,10 @@ static int walk_rows(walk *w, rbt_error *error) {
         if (id > next && add_missing(w, next, id - 1, error) != SQLITE_OK) break;
         if (walk_row(w, rows, id, error) != SQLITE_OK) break;
         next = id + 1;
+        if (id % STEP_ROWS == 0) rbt_progress_step(STEP_ROWS);
     }
     int code = sqlite3_finalize(rows);
+    if (code == SQLITE_INTERRUPT) rbt_fail(error, code, "%s: interrupted", w->v->who);
     if (error->code == SQLITE_OK && code != SQLITE_OK)
         rbt_log_problem(w->v, "damaged", next, "the rows cannot be read from entry %lld on: %s",
                         (long long)next, sqlite3_errmsg(log->db));

@@ -81,6 +81,8 @@ static int check_file(rbt_verification *v, const recorded *record, const rbt_ver
                           &trouble) != SQLITE_OK) {
             if (trouble.code == SQLITE_NOMEM)
                 rbt_fail_nomem(error);
+            else if (trouble.code == SQLITE_INTERRUPT)
+                rbt_fail(error, trouble.code, "%s", trouble.message);
             else
                 rbt_log_problem(v, "segment", record->first_id, "%s",
                                 trouble.message ? trouble.message : text);

@@ -5,6 +5,7 @@
 #define RBT_AUDIT_LOG_VERIFY_H
 
 #include "../base/bytes.h"
+#include "../base/progress.h"
 #include "log_state.h"
 
 /* level: "error" or "info"; id: the entry, or -1; detail: a sentence. */
@@ -18,6 +19,7 @@ typedef struct rbt_verification {
     void *context;
     int64_t problems; /* error findings so far */
     bool quick;       /* only what takes no look at each entry, and no file */
+    rbt_progress progress; /* begun or not, as the caller likes */
 } rbt_verification;
 
 /* Verifies the log as one snapshot. checkpoint: a signed note that the log must extend, or NULL; vkeys:

@@ -103,6 +103,15 @@ int rbt_run(sqlite3 *db, sqlite3_stmt *statement, rbt_error *error, const char *
     return error->code;
 }
 
+/* sqlite3_is_interrupted is of 3.41. The parser looks, too, and only a statement that begins while none
+** runs lets go of an interrupt. */
+bool rbt_interrupted(sqlite3 *db) {
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, "SELECT 1", -1, &statement, NULL);
+    sqlite3_finalize(statement);
+    return code == SQLITE_INTERRUPT;
+}
+
 bool rbt_inside_a_write(sqlite3 *db) {
     for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s))
         if (sqlite3_stmt_busy(s) && !sqlite3_stmt_readonly(s)) return true;

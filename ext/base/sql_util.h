@@ -29,6 +29,10 @@ int rbt_execute(sqlite3 *db, rbt_error *error, const char *prefix, const char *f
 /* Steps to the end and resets; SQLITE_OK or the error. */
 int rbt_run(sqlite3 *db, sqlite3_stmt *statement, rbt_error *error, const char *prefix);
 
+/* True once sqlite3_interrupt was called for the statement that runs now: for work that goes on long before
+** SQLite itself looks again. */
+bool rbt_interrupted(sqlite3 *db);
+
 /* True while a statement of this connection is writing, which a SELECT that calls us is not.
 ** DIRECTONLY does not keep SQLite 3.40 from calling a function in a CHECK: what has a side effect looks
 ** for itself. */
