@@ -252,7 +252,7 @@ static int check_frames(verification *v) {
     for (size_t i = 0; i < manifest->frame_count; i++) {
         if (rbt_progress_interrupted(v->segment->who, v->error)) return v->error->code;
         if (check_frame(v, i) != SQLITE_OK) return v->error->code;
-        rbt_progress_step(manifest->frames[i].rows);
+        rbt_progress_step(manifest->frames[i].rows - (manifest->frames[i].first_id == 0));
     }
 
     uint8_t data_sha256[32];
@@ -281,7 +281,8 @@ int rbt_segment_verify_contents(rbt_segment *segment, const rbt_verifier *verifi
     v.zones = rbt_zone_builder_new(&segment->manifest.shape);
     if (!v.zones) return rbt_fail_nomem(error);
     rbt_progress progress;
-    rbt_progress_begin(&progress, NULL, "verifying", segment->manifest.log, segment->manifest.rows);
+    rbt_progress_begin(&progress, NULL, "verifying", segment->manifest.log,
+                       segment->manifest.rows - (segment->manifest.first_id == 0));
     if (check_root_before(&v) == SQLITE_OK && check_genesis(&v) == SQLITE_OK &&
         check_checkpoint(&v, verifiers, count) == SQLITE_OK)
         check_frames(&v);

@@ -125,11 +125,12 @@ static int emit(writer *w, const rbt_buffer *bytes) {
 /* The oldest frame that was submitted goes into the file, as soon as it is compressed. */
 static int emit_oldest(writer *w) {
     rbt_frame_job *job;
-    while (!(job = rbt_compressor_take(w->compressor, w->error))) {
-        if (w->error->code != SQLITE_OK || rbt_progress_interrupted(w->plan->who, w->error))
-            return w->error->code;
+    do {
+        if (rbt_progress_interrupted(w->plan->who, w->error)) return w->error->code;
         rbt_progress_step(0);
-    }
+        job = rbt_compressor_take(w->compressor, w->error);
+        if (w->error->code != SQLITE_OK) return w->error->code;
+    } while (!job);
     if (reserve_frame(w) != SQLITE_OK) return w->error->code;
     if (emit(w, &job->compressed) != SQLITE_OK) return w->error->code;
     rbt_sha256_update(&w->data_hash, job->compressed.data, job->compressed.length);
@@ -139,7 +140,7 @@ static int emit_oldest(writer *w) {
     w->entries[w->facts.frame_count] =
         (rbt_seek_entry){(uint32_t)job->frame.size, (uint32_t)job->frame.raw, job->checksum};
     w->frames[w->facts.frame_count++] = job->frame;
-    rbt_progress_step(job->frame.rows);
+    rbt_progress_step(job->frame.rows - (job->frame.first_id == 0)); /* the genesis is no entry */
     rbt_compressor_recycle(w->compressor);
     return SQLITE_OK;
 }

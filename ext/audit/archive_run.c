@@ -395,7 +395,7 @@ static int archive_all(job *j, int64_t cutoff, const rbt_signing_key *signing, r
         j->resumed = j->has_previous = false;
         if (plan_segment(j, cutoff, signing, error) != SQLITE_OK || j->last_id < j->first_id) break;
         int64_t last = j->wanted > j->last_id ? j->wanted : j->last_id;
-        rbt_progress_total(&progress, rows + last - j->first_id + 1);
+        rbt_progress_total(&progress, rows + last - j->first_id + (j->first_id > 0));
         if (write_segment(j, signing, &summary, error) != SQLITE_OK ||
             record_segment(j, signing, &summary, error) != SQLITE_OK)
             break;

@@ -17,8 +17,8 @@ typedef struct rbt_verification {
     const char *who; /* begins error messages: "audit_verify" */
     rbt_finding_sink sink;
     void *context;
-    int64_t problems; /* error findings so far */
-    bool quick;       /* only what takes no look at each entry, and no file */
+    int64_t problems;      /* error findings so far */
+    bool quick;            /* only what takes no look at each entry, and no file */
     rbt_progress progress; /* begun or not, as the caller likes */
 } rbt_verification;
 
