@@ -47,7 +47,8 @@ static void check_errors(void) {
     source broken = {.wrong_id = 0, .skip_id = 240000};
     is_int(write_with("4", &broken), SQLITE_CORRUPT_VTAB,
            "a missing entry is found while frames are being compressed");
-    is_text(whole.error.message, "audit_archive: entry 240000 of orders came as id 240001", "and named");
+    is_text(whole.error.message, "audit_archive: entry 240000 of orders came as id 240001",
+            "and named");
     is_int(count_files(".tmp"), 0, "no temporary stays");
     is_int(access(whole.path, F_OK), -1, "and no file");
     rbt_error_clear(&whole.error);
