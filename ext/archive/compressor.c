@@ -128,13 +128,26 @@ static void compress(slot *s, ZSTD_CCtx *zstd) {
 
 /* Of these calls none fails for a default mutex that is not held and conditions in use here alone. */
 
+/* Waits, for WAIT_MS at most: no one may sleep on a signal for ever, for glibc before 2.41 can lose one
+** (sourceware.org bug 25847). The mutex is held. */
+static void wait_a_while(pthread_cond_t *condition, pthread_mutex_t *mutex) {
+    struct timespec until;
+    if (clock_gettime(CLOCK_REALTIME, &until) != 0) until = (struct timespec){0};
+    until.tv_nsec += WAIT_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    pthread_cond_timedwait(condition, mutex, &until);
+}
+
 static void *run_worker(void *context) {
     worker *w = context;
     rbt_compressor *c = w->compressor;
     pthread_mutex_lock(&c->mutex);
     for (;;) {
         while (!c->stop && c->claimed == c->submitted)
-            pthread_cond_wait(&c->work, &c->mutex);
+            wait_a_while(&c->work, &c->mutex);
         if (c->stop) break;
         slot *s = &c->slots[c->claimed++ % c->slot_count];
         pthread_mutex_unlock(&c->mutex);
@@ -246,19 +259,10 @@ bool rbt_compressor_empty(const rbt_compressor *c) {
     return c->taken == c->submitted;
 }
 
-/* Whether the slot is done, at the latest after WAIT_MS. */
+/* Whether the slot is done, or becomes so soon. */
 static bool wait_for(rbt_compressor *c, const slot *s) {
-    struct timespec until;
-    if (clock_gettime(CLOCK_REALTIME, &until) != 0) until = (struct timespec){0};
-    until.tv_nsec += WAIT_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
     pthread_mutex_lock(&c->mutex);
-    int code = 0;
-    while (!s->done && code == 0)
-        code = pthread_cond_timedwait(&c->finished, &c->mutex, &until);
+    if (!s->done) wait_a_while(&c->finished, &c->mutex);
     bool done = s->done;
     pthread_mutex_unlock(&c->mutex);
     return done;
