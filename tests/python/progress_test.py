@@ -103,7 +103,8 @@ def check_names(place):
 
 
 def check_interrupt(place):
-    """SIGINT to the shell in the midst of compressing: text that is hard to compress takes long."""
+    """SIGINT to the shell in the midst of compressing: text that is hard to compress takes long. The shell
+    goes with the SQLite that it was installed with, hence without our LD_LIBRARY_PATH."""
     db = rbt.connect(place / "t.db")
     db.execute("CREATE VIRTUAL TABLE long USING audit_log(noise TEXT)")
     db.execute("BEGIN")
@@ -115,7 +116,7 @@ def check_interrupt(place):
     shell = subprocess.Popen(["sqlite3", "-batch", "-bail", "-cmd", f".load {rbt.EXTENSION}",
                               str(place / "t.db"), archive], stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, encoding="utf-8",
-                             env={**os.environ, "RUSTYBT_ENCRYPTION_KEY": KEY})
+                             env={"PATH": os.environ["PATH"], "RUSTYBT_ENCRYPTION_KEY": KEY})
     while shell.poll() is None and not (cold.exists() and list(cold.glob(".*.tmp"))):
         time.sleep(0.005)
     shell.send_signal(signal.SIGINT)
