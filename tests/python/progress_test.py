@@ -108,7 +108,7 @@ def check_interrupt(place):
     db = rbt.connect(place / "t.db")
     db.execute("CREATE VIRTUAL TABLE long USING audit_log(noise TEXT)")
     db.execute("BEGIN")
-    db.executemany("INSERT INTO long(noise) VALUES(hex(randomblob(?)))", ((8000,) for _ in range(1600)))
+    db.executemany("INSERT INTO long(noise) VALUES(hex(randomblob(?)))", ((8000,) for _ in range(700)))
     db.execute("COMMIT")
     db.close()
     cold = place / "noise"
@@ -121,13 +121,14 @@ def check_interrupt(place):
         time.sleep(0.005)
     shell.send_signal(signal.SIGINT)
     output = shell.communicate()[0]
-    if not rbt.ok(shell.returncode != 0 and "audit_archive: interrupted" in output,
+    # whether by audit_archive itself or in one of its statements, whose messages name the log
+    if not rbt.ok(shell.returncode != 0 and ": interrupted" in output,
                   "SIGINT to the shell ends the work"):
         rbt.note(output)
     rbt.equal(sorted(path.name for path in cold.iterdir()), [".rustybt-archive.lock"],
               "no temporary stays and no segment")
     again = on_pipe(place, archive)[0]
-    rbt.ok(again.startswith("long: archived 1600 entries in 1 segment"), "the next run does the work")
+    rbt.ok(again.startswith("long: archived 700 entries in 1 segment"), "the next run does the work")
     threads = [on_pipe(place, "SELECT audit_verify('long')", RUSTYBT_THREADS=n)[0] for n in "14"]
     rbt.ok(threads[0] == threads[1] and ", 1 signed segment, " in threads[0], "which verifies")
 
