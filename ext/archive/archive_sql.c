@@ -7,6 +7,7 @@
 #include "../base/bytes.h"
 #include "../base/list_table.h"
 #include "../base/memory.h"
+#include "../base/progress.h"
 #include "../base/sql_util.h"
 #include "archive_table.h"
 #include "segment_verify.h"
@@ -100,9 +101,12 @@ static int verify_pattern(rbt_connection *connection, const char *pattern, const
     rbt_series series = {0};
     rbt_problems problems = {
         .sink = sink, .context = context, .who = "archive_verify", .error = error};
+    rbt_progress progress;
+    rbt_progress_begin(&progress, connection->db, "verifying", pattern, 0);
     if (verify_files(connection, pattern, vkeys, &series, &problems, error) == SQLITE_OK &&
         verify_chain(&series, &problems, error) == SQLITE_OK && problems.count == 0)
         describe(&series, verified);
+    rbt_progress_end(&progress);
     if (verified->failed) rbt_fail_nomem(error);
     *problem_count = problems.count;
     rbt_series_free(&series);

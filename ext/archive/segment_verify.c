@@ -5,6 +5,7 @@
 
 #include "../audit/checkpoint.h"
 #include "../base/memory.h"
+#include "../base/progress.h"
 #include "../crypto/hash.h"
 #include "filter.h"
 #include "zone.h"
@@ -264,8 +265,11 @@ static int check_frames(verification *v) {
     v->frontier = manifest->before;
     v->all_decoded = v->all_parsed = true;
     rbt_sha256_init(&v->data_hash);
-    for (size_t i = 0; i < manifest->frame_count; i++)
+    for (size_t i = 0; i < manifest->frame_count; i++) {
+        if (rbt_progress_interrupted(v->segment->who, v->error)) return v->error->code;
         if (check_frame(v, i) != SQLITE_OK) return v->error->code;
+        rbt_progress_step(manifest->frames[i].rows - (manifest->frames[i].first_id == 0));
+    }
 
     uint8_t data_sha256[32];
     rbt_sha256_final(&v->data_hash, data_sha256);
@@ -303,11 +307,15 @@ int rbt_segment_verify_contents(rbt_segment *segment, const rbt_verifier *verifi
     mark_filtered(&segment->manifest);
     v.zones = rbt_zone_builder_new(&segment->manifest.shape);
     v.filters = rbt_filter_builder_new(&segment->manifest.shape);
+    rbt_progress progress;
+    rbt_progress_begin(&progress, NULL, "verifying", segment->manifest.log,
+                       segment->manifest.rows - (segment->manifest.first_id == 0));
     if (!v.zones || !v.filters)
         rbt_fail_nomem(error);
     else if (check_root_before(&v) == SQLITE_OK && check_genesis(&v) == SQLITE_OK &&
              check_checkpoint(&v, verifiers, count) == SQLITE_OK)
         check_frames(&v);
+    rbt_progress_end(&progress);
     rbt_zone_builder_free(v.zones);
     rbt_filter_builder_free(v.filters);
     rbt_leaf_free(&v.leaf);

@@ -6,11 +6,8 @@
 **                 u32 LE N || note N || XXH3-64 LE of all these before
 **   seek table    seek_table.h
 **
-** The work is split so that frames could be compressed side by side: gathering lines, checks and
-*zones
-** runs in order and fills a frame_job; compress_job touches nothing but its job; emit_job runs in
-*order
-** again.
+** Lines are gathered and checked in order into a frame's job; the compressor works on several jobs side
+** by side; what comes out of it is emitted in order again.
 */
 #define XXH_INLINE_ALL
 #include "segment_writer.h"
@@ -18,7 +15,9 @@
 #include "../base/bytes.h"
 #include "../base/file.h"
 #include "../base/memory.h"
+#include "../base/progress.h"
 #include "../crypto/hash.h"
+#include "compressor.h"
 #include "filter.h"
 #include "manifest.h"
 #include "seek_table.h"
@@ -27,26 +26,18 @@
 #include "zstd_memory.h"
 #include <xxhash.h>
 
-enum { DEFAULT_LEVEL = 19, MAX_WINDOW_LOG = 23 };
-
-/* One frame on its way from lines to bytes. */
-typedef struct frame_job {
-    rbt_buffer text;
-    rbt_buffer compressed;
-    rbt_manifest_frame frame;
-    uint32_t checksum; /* low half of XXH64 of the text */
-} frame_job;
+enum { DEFAULT_LEVEL = 19 };
 
 typedef struct writer {
     const rbt_segment_plan *plan;
     const char *path;
     int file;
     rbt_error *error;
-    ZSTD_CCtx *zstd;
+    rbt_compressor *compressor;
+    rbt_frame_job *job; /* being filled; NULL before its first line */
     rbt_zone_builder *zone_builder;
     rbt_filter_builder *filter_builder;
     rbt_leaf leaf;
-    frame_job job;
     rbt_frontier frontier;
     rbt_sha256 data_hash;
     rbt_manifest_facts facts;
@@ -63,17 +54,10 @@ static int set_up(writer *w) {
                         w->plan->who, ZSTD_maxCLevel(), level);
     w->zone_builder = rbt_zone_builder_new(w->plan->shape);
     w->filter_builder = rbt_filter_builder_new(w->plan->shape);
-    w->zstd = ZSTD_createCCtx_advanced(rbt_zstd_memory());
-    if (!w->zone_builder || !w->filter_builder || !w->zstd) return rbt_fail_nomem(w->error);
-    /* Readers refuse more than 8 MiB of window; low levels keep their own, smaller one. */
-    ZSTD_compressionParameters own = ZSTD_getCParams(level, RBT_FRAME_TEXT, 0);
-    int window = own.windowLog < MAX_WINDOW_LOG ? (int)own.windowLog : MAX_WINDOW_LOG;
-    if (ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, level)) ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_windowLog, window)) ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_contentSizeFlag, 1)) ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_checksumFlag, 1)))
-        return rbt_fail(w->error, SQLITE_ERROR, "%s: zstd refused its parameters", w->plan->who);
-    return SQLITE_OK;
+    if (!w->zone_builder || !w->filter_builder) return rbt_fail_nomem(w->error);
+    unsigned threads = rbt_compressor_threads(w->plan->who, w->error);
+    if (threads > 0) w->compressor = rbt_compressor_new(w->plan->who, level, threads, w->error);
+    return w->error->code;
 }
 
 /* ---- Gathering ---- */
@@ -116,34 +100,12 @@ static int add_line(writer *w, int64_t id, const char *line, size_t length) {
     w->facts.rows++;
     rbt_leaf_hash(&hash, line, length);
     rbt_frontier_append(&w->frontier, &hash);
-    frame_job *job = &w->job;
+    rbt_frame_job *job = w->job;
     if (job->frame.rows++ == 0) job->frame.first_id = id;
     job->frame.last_id = id;
     rbt_buffer_add(&job->text, line, length);
     rbt_buffer_add_byte(&job->text, '\n');
     return job->text.failed ? rbt_fail_nomem(w->error) : SQLITE_OK;
-}
-
-/* ---- Compressing ---- */
-
-static int compress_job(frame_job *job, ZSTD_CCtx *zstd, const char *who, rbt_error *error) {
-    size_t bound = ZSTD_compressBound(job->text.length);
-    rbt_buffer_clear(&job->compressed);
-    if (!rbt_buffer_reserve(&job->compressed, bound)) return rbt_fail_nomem(error);
-    size_t size =
-        ZSTD_compress2(zstd, job->compressed.data, bound, job->text.data, job->text.length);
-    if (ZSTD_isError(size)) {
-        if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) return rbt_fail_nomem(error);
-        return rbt_fail(error, SQLITE_ERROR, "%s: zstd: %s", who, ZSTD_getErrorName(size));
-    }
-    job->compressed.length = size;
-    job->checksum = (uint32_t)XXH64(job->text.data, job->text.length, 0);
-    job->frame.raw = (int64_t)job->text.length;
-    job->frame.size = (int64_t)size;
-    job->frame.xxh3 = XXH3_64bits(job->compressed.data, size);
-    job->frame.has_sha256 = true;
-    rbt_sha256_once(job->frame.sha256, job->compressed.data, size);
-    return SQLITE_OK;
 }
 
 /* ---- Emitting ---- */
@@ -164,8 +126,15 @@ static int emit(writer *w, const rbt_buffer *bytes) {
     return rbt_file_write_all(w->plan->who, w->path, w->file, bytes->data, bytes->length, w->error);
 }
 
-static int emit_job(writer *w) {
-    frame_job *job = &w->job;
+/* The oldest frame that was submitted goes into the file, as soon as it is compressed. */
+static int emit_oldest(writer *w) {
+    rbt_frame_job *job;
+    do {
+        if (rbt_progress_interrupted(w->plan->who, w->error)) return w->error->code;
+        rbt_progress_step(0);
+        job = rbt_compressor_take(w->compressor, w->error);
+        if (w->error->code != SQLITE_OK) return w->error->code;
+    } while (!job);
     if (reserve_frame(w) != SQLITE_OK) return w->error->code;
     if (emit(w, &job->compressed) != SQLITE_OK) return w->error->code;
     rbt_sha256_update(&w->data_hash, job->compressed.data, job->compressed.length);
@@ -175,12 +144,20 @@ static int emit_job(writer *w) {
     w->entries[w->facts.frame_count] =
         (rbt_seek_entry){(uint32_t)job->frame.size, (uint32_t)job->frame.raw, job->checksum};
     w->frames[w->facts.frame_count++] = job->frame;
+    rbt_progress_step(job->frame.rows - (job->frame.first_id == 0)); /* the genesis is no entry */
+    rbt_compressor_recycle(w->compressor);
     return SQLITE_OK;
 }
 
-/* Ends the frame whose lines have been gathered. */
-static int close_frame(writer *w) {
-    frame_job *job = &w->job;
+static int begin_frame(writer *w) {
+    while (!(w->job = rbt_compressor_next(w->compressor)))
+        if (emit_oldest(w) != SQLITE_OK) return w->error->code;
+    return SQLITE_OK;
+}
+
+/* Ends the frame whose lines have been gathered. more: another one follows. */
+static int close_frame(writer *w, bool more) {
+    rbt_frame_job *job = w->job;
     job->frame.zones_start = w->zones.length;
     rbt_zone_builder_write(w->zone_builder, w->zones.length < RBT_ZONES_BUDGET, &w->zones);
     job->frame.zones_length = w->zones.length - job->frame.zones_start;
@@ -189,13 +166,10 @@ static int close_frame(writer *w) {
         rbt_filter_builder_write(w->filter_builder, &w->filters);
     job->frame.filters_length = w->filters.length - job->frame.filters_start;
     if (w->zones.failed || w->filters.failed) return rbt_fail_nomem(w->error);
-    if (compress_job(job, w->zstd, w->plan->who, w->error) != SQLITE_OK) return w->error->code;
-    if (emit_job(w) != SQLITE_OK) return w->error->code;
     rbt_zone_builder_clear(w->zone_builder);
     rbt_filter_builder_clear(w->filter_builder);
-    rbt_buffer_clear(&job->text);
-    job->frame = (rbt_manifest_frame){0};
-    return SQLITE_OK;
+    w->job = NULL;
+    return rbt_compressor_submit(w->compressor, more, w->error);
 }
 
 static int write_frames(writer *w, rbt_line_source source, void *source_context) {
@@ -206,15 +180,19 @@ static int write_frames(writer *w, rbt_line_source source, void *source_context)
     int code;
     while ((code = source(source_context, &line, &length, w->error)) == SQLITE_ROW) {
         if (id > plan->last_id) return misfit(w, id, "is beyond the segment's range");
-        if (w->job.frame.rows > 0 && w->job.text.length + length + 1 > RBT_FRAME_TEXT &&
-            close_frame(w) != SQLITE_OK)
+        if (w->job && w->job->text.length + length + 1 > RBT_FRAME_TEXT &&
+            close_frame(w, true) != SQLITE_OK)
             return w->error->code;
+        if (!w->job && begin_frame(w) != SQLITE_OK) return w->error->code;
         if (add_line(w, id++, line, length) != SQLITE_OK) return w->error->code;
     }
     if (code != SQLITE_DONE)
         return rbt_fail(w->error, code, "%s: reading %s failed", plan->who, plan->log);
     if (id <= plan->last_id) return misfit(w, id, "is missing");
-    return close_frame(w);
+    if (close_frame(w, false) != SQLITE_OK) return w->error->code;
+    while (!rbt_compressor_empty(w->compressor))
+        if (emit_oldest(w) != SQLITE_OK) return w->error->code;
+    return SQLITE_OK;
 }
 
 /* ---- Manifest and seek table ---- */
@@ -329,12 +307,10 @@ int rbt_segment_write(const rbt_segment_plan *plan, const char *path, int file,
     writer w = {.plan = plan, .path = path, .file = file, .error = error};
     *summary = (rbt_segment_summary){0};
     int code = run(&w, expected_root, source, source_context, summary);
-    ZSTD_freeCCtx(w.zstd);
+    rbt_compressor_free(w.compressor);
     rbt_zone_builder_free(w.zone_builder);
     rbt_filter_builder_free(w.filter_builder);
     rbt_leaf_free(&w.leaf);
-    rbt_buffer_free(&w.job.text);
-    rbt_buffer_free(&w.job.compressed);
     rbt_buffer_free(&w.zones);
     rbt_buffer_free(&w.filters);
     rbt_free(w.frames);

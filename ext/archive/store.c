@@ -138,6 +138,8 @@ static int adopt(const rbt_segment_plan *plan, const char *path, const rbt_hash 
     int code = verify_plan(plan, path, verifiers, count, expected_root, summary, &refusal);
     if (code == SQLITE_NOMEM)
         rbt_fail_nomem(error);
+    else if (code == SQLITE_INTERRUPT)
+        rbt_fail(error, code, "%s", refusal.message);
     else if (code != SQLITE_OK)
         rbt_fail(error, SQLITE_ERROR,
                  "%s: the file exists already and cannot be adopted; move it away",

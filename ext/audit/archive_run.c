@@ -11,6 +11,7 @@
 #include "../base/file.h"
 #include "../base/json.h"
 #include "../base/memory.h"
+#include "../base/progress.h"
 #include "../base/sql_util.h"
 #include "../crypto/keys.h"
 #include "checkpoint_store.h"
@@ -70,7 +71,8 @@ typedef struct job {
     int64_t
         up_to; /* the last entry when the run began: what is appended meanwhile is the next run's */
     int64_t first_id, last_id;
-    bool resumed; /* an earlier run planned it */
+    int64_t wanted; /* the last entry that this run is to archive, in this segment or a later one */
+    bool resumed;   /* an earlier run planned it */
     uint8_t previous_manifest[32];
     bool has_previous;
     rbt_frontier before;
@@ -132,6 +134,7 @@ static int plan_segment(job *j, int64_t cutoff, const rbt_signing_key *signing, 
         if (archived_to < log->pruned_to || archived_to > last)
             rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: archived_to is damaged", log->name);
         last_before(log, archived_to + 1, j->up_to, cutoff, &j->last_id, error);
+        j->wanted = j->last_id;
         if (j->last_id <= archived_to) j->last_id = j->first_id - 1; /* not the genesis alone */
         if (j->last_id - j->first_id >= RBT_SEGMENT_MAX_LINES)
             j->last_id = j->first_id + RBT_SEGMENT_MAX_LINES - 1;
@@ -407,28 +410,33 @@ static int archive_all(job *j, int64_t cutoff, const rbt_signing_key *signing, r
                        rbt_error *error) {
     rbt_log *log = j->log;
     int64_t segments = 0, rows = 0, raw = 0, bytes = 0;
+    rbt_progress progress;
+    rbt_progress_begin(&progress, log->db, "archiving", log->name, 0);
     j->up_to = -1;
     for (;;) {
         rbt_segment_summary summary = {0};
         forget_plan(j);
-        if (plan_segment(j, cutoff, signing, error) != SQLITE_OK) return error->code;
-        if (j->last_id < j->first_id) break;
+        if (plan_segment(j, cutoff, signing, error) != SQLITE_OK || j->last_id < j->first_id) break;
         if (j->planned_in && !j->moved) {
-            if (look_where_planned(j, error) != SQLITE_OK) return error->code;
+            if (look_where_planned(j, error) != SQLITE_OK) break;
             if (j->moved) continue;
         }
-        if (write_segment(j, signing, &summary, error) != SQLITE_OK) return error->code;
+        int64_t last = j->wanted > j->last_id ? j->wanted : j->last_id;
+        rbt_progress_total(&progress, rows + last - j->first_id + (j->first_id > 0));
+        if (write_segment(j, signing, &summary, error) != SQLITE_OK) break;
         if (summary.rows == 0) {
             j->moved = true;
             continue;
         }
-        if (record_segment(j, signing, &summary, error) != SQLITE_OK) return error->code;
+        if (record_segment(j, signing, &summary, error) != SQLITE_OK) break;
         j->moved = false;
         segments++;
         rows += summary.rows - (summary.first_id == 0);
         raw += summary.raw_bytes;
         bytes += summary.file_bytes;
     }
+    rbt_progress_end(&progress);
+    if (error->code != SQLITE_OK) return error->code;
     if (segments == 0)
         report_nothing(log, j->first_id > 0 ? j->first_id - 1 : 0, cutoff, report);
     else

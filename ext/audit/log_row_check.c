@@ -161,6 +161,8 @@ static int walk_row(walk *w, sqlite3_value **row, int64_t id, rbt_error *error) 
     return add_entry(w, id, &hash, fits, error);
 }
 
+enum { STEP_ROWS = 4096 }; /* between two reports of progress */
+
 /* The rbt_row_visitor of the rows. */
 static bool visit_row(void *context, sqlite3_value **row) {
     walk *w = context;
@@ -178,6 +180,7 @@ static bool visit_row(void *context, sqlite3_value **row) {
     }
     if (id > w->next && add_missing(w, w->next, id - 1, w->error) != SQLITE_OK) return false;
     w->next = id + 1;
+    if (id % STEP_ROWS == 0) rbt_progress_step(STEP_ROWS);
     return walk_row(w, row, id, w->error) == SQLITE_OK;
 }
 

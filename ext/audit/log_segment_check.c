@@ -146,6 +146,8 @@ static void compare_damage(walk *w, const recorded *record, const char *text,
                            const rbt_error *trouble, rbt_error *error) {
     if (trouble->code == SQLITE_NOMEM)
         rbt_fail_nomem(error);
+    else if (trouble->code == SQLITE_INTERRUPT)
+        rbt_fail(error, trouble->code, "%s", trouble->message);
     else
         rbt_log_problem(w->v, "segment", record->first_id, "%s",
                         trouble->message ? trouble->message : text);

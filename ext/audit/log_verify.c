@@ -270,6 +270,7 @@ int rbt_log_verify(rbt_verification *v, const char *checkpoint, const char *vkey
     rbt_error trouble = {0};
     hold = rbt_log_hold(log, &trouble);
     if (hold && rbt_log_peek(log, &trouble) == SQLITE_OK) {
+        rbt_progress_total(&v->progress, (int64_t)log->frontier.size - 1 - log->pruned_to);
         check_declaration(v, error);
         if (error->code == SQLITE_OK) check_genesis(v, error);
         if (error->code == SQLITE_OK && v->quick) rbt_log_check_ends(v, error);
@@ -314,7 +315,9 @@ static int verify_one(rbt_log *log, void *context, rbt_error *error) {
     rbt_verification v = {
         .log = log, .who = "audit_verify", .sink = all->sink, .context = all->context};
     all->logs++;
+    rbt_progress_begin(&v.progress, log->db, "verifying", log->name, 0);
     rbt_log_verify(&v, all->checkpoint, all->vkeys, error);
+    rbt_progress_end(&v.progress);
     all->problems += v.problems;
     return error->code;
 }

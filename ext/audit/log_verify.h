@@ -5,6 +5,7 @@
 #define RBT_AUDIT_LOG_VERIFY_H
 
 #include "../base/bytes.h"
+#include "../base/progress.h"
 #include "log_state.h"
 
 /* level: "error" or "info"; id: the entry, or -1; detail: a sentence. */
@@ -23,6 +24,7 @@ typedef struct rbt_verification {
     uint64_t
         first_unfolded; /* OUT of rbt_log_check_rows: up to this block of 256 hot entries, the tree's
                                 level 8 is what the rows give */
+    rbt_progress progress; /* begun or not, as the caller likes */
 } rbt_verification;
 
 /* Verifies the log as one snapshot. checkpoint: a signed note that the log must extend, or NULL; vkeys:

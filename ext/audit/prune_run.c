@@ -9,6 +9,7 @@
 
 #include "../base/json.h"
 #include "../base/memory.h"
+#include "../base/progress.h"
 #include "../base/sql_util.h"
 #include "checkpoint_store.h"
 #include "events.h"
@@ -193,6 +194,7 @@ static int prune_segment(rbt_log *log, const segment *s, int64_t *rows, rbt_erro
                 rbt_log_meta_set_i64(log, "pruned_to", last, error);
                 drop_tiles(log, last, error);
                 *rows += last - first + 1;
+                rbt_progress_step(last - first + 1);
             }
             if (finished && error->code == SQLITE_OK) log_event(log, "pruned", s, error);
         }
@@ -201,11 +203,24 @@ static int prune_segment(rbt_log *log, const segment *s, int64_t *rows, rbt_erro
     return error->code;
 }
 
+/* How many hot entries are in segments: for the progress shown, so what cannot be read is no error. */
+static int64_t entries_to_prune(rbt_log *log) {
+    int64_t archived_to = 0;
+    bool found = false;
+    rbt_error unknown = {0};
+    if (rbt_log_peek(log, &unknown) == SQLITE_OK)
+        rbt_log_meta_i64(log, "archived_to", &archived_to, &found, &unknown);
+    rbt_error_clear(&unknown);
+    return archived_to > log->pruned_to ? archived_to - log->pruned_to : 0;
+}
+
 int rbt_prune_run(rbt_log *log, rbt_buffer *report, rbt_error *error) {
     int64_t rows = 0, segments = 0;
+    rbt_progress progress;
     if (rbt_require_no_transaction(log, who, error) != SQLITE_OK) return error->code;
     if (rbt_events_prepare(log->logs->connection, log->schema, who, error) != SQLITE_OK)
         return error->code;
+    rbt_progress_begin(&progress, log->db, "pruning", log->name, entries_to_prune(log));
     for (;;) {
         segment s = {0};
         bool found = false;
@@ -217,6 +232,7 @@ int rbt_prune_run(rbt_log *log, rbt_buffer *report, rbt_error *error) {
         rbt_free(s.file);
         if (!found || error->code != SQLITE_OK) break;
     }
+    rbt_progress_end(&progress);
     if (error->code != SQLITE_OK) return error->code;
     if (segments == 0)
         rbt_buffer_printf(report, "%s: nothing to prune: no published segment holds hot entries",
