@@ -279,6 +279,30 @@ static const char *decode(rbt_segment *segment, const rbt_manifest_frame *frame)
     return NULL;
 }
 
+/* False when the frame's bytes could not be read: with a sink a problem of this frame, since on a disk
+** that fails the others may be fine. */
+static bool read_frame(rbt_segment *segment, size_t index, rbt_problems *problems,
+                       rbt_error *error) {
+    const rbt_manifest_frame *frame = &segment->manifest.frames[index];
+    rbt_error failure = {0};
+    int code = read_at(segment, &segment->compressed, frame->offset, frame->size, &failure);
+    if (code == SQLITE_OK) return true;
+    rbt_buffer_clear(&segment->compressed);
+    const char *message = failure.message ? failure.message : "";
+    const char *reason = strrchr(message, ':'); /* behind it strerror's words */
+    if (code == SQLITE_NOMEM)
+        rbt_fail_nomem(error);
+    else if (problems->sink)
+        rbt_problem(problems, RBT_PROBLEM_UNREADABLE, -1,
+                    "frame %lld (entries %lld to %lld) cannot be read: %s", (long long)index + 1,
+                    (long long)frame->first_id, (long long)frame->last_id,
+                    reason ? reason + 2 : message);
+    else
+        rbt_fail(error, code, "%s", message);
+    rbt_error_clear(&failure);
+    return false;
+}
+
 int rbt_segment_load_frame(rbt_segment *segment, size_t index, bool *decoded,
                            rbt_problems *problems, rbt_error *error) {
     const rbt_manifest_frame *frame = &segment->manifest.frames[index];
@@ -292,8 +316,7 @@ int rbt_segment_load_frame(rbt_segment *segment, size_t index, bool *decoded,
                     last);
         return error->code;
     }
-    if (read_at(segment, &segment->compressed, frame->offset, frame->size, error) != SQLITE_OK)
-        return error->code;
+    if (!read_frame(segment, index, problems, error)) return error->code;
     const uint8_t *bytes = segment->compressed.data;
     uint8_t sha256[32];
     bool same = XXH3_64bits(bytes, (size_t)frame->size) == frame->xxh3;
