@@ -129,6 +129,10 @@ static void report(const walk *w, bool found, const rbt_segment *segment, const 
                     "the file is cut inside frame %lld, which begins at byte %lld; manifest and "
                     "seek table are missing",
                     next, offset);
+    } else if (w->impossible && w->manifest.size > 0) {
+        rbt_problem(problems, RBT_PROBLEM_SEEK_TABLE, -1,
+                    "the seek table, which begins at byte %lld, is no skippable frame any more",
+                    offset);
     } else if (w->impossible) {
         rbt_problem(problems, RBT_PROBLEM_CHANGED, -1,
                     "frame %lld, which begins at byte %lld, is no zstd frame any more", next,
