@@ -4,7 +4,7 @@
 . tests/shell/tap.sh
 . tests/shell/readme.sh
 case $TEST_BUILD in *sanitize) skip_all 'the sqlite3 shell loads no library with sanitizers' ;; esac
-plan 24
+plan 27
 
 export RUSTYBT_ENCRYPTION_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 db() { sqlite3 -init /dev/null -batch -bail -cmd ".load $TEST_EXTENSION" "$scratch/test.db" "$@" 2>&1; }
@@ -62,8 +62,11 @@ print(f"{len(ids)}|{sum(ids)}")' "$first")" "$one"
 20 of 20 ranges"
     is 'also where there is one frame' "$("$python" tests/readers/seekable.py "$second")" "$two
 20 of 20 ranges"
+    is 'and the first segment that was ever written' \
+        "$("$python" tests/readers/seekable.py tests/golden/segment-v1.jsonl.zst)" '51|1275
+20 of 20 ranges'
 else
-    skip 3 'python3-zstandard is not installed'
+    skip 4 'python3-zstandard is not installed'
 fi
 
 # ---- DuckDB, ClickHouse ----
@@ -92,12 +95,13 @@ if have @duckdb/node-api; then
     is 'DuckDB gives the rows of one segment' "$(duckdb "$(printf "$duck" "$first")")" "$one"
     is 'and of the next' "$(duckdb "$(printf "$duck" "$second")")" "$two"
     is 'and of all by a glob' "$(duckdb "$(printf "$duck" "$all")")" "$whole"
+    is 'and of the golden log' "$(duckdb "$(printf "$duck" "$PWD/tests/golden/log-v1/cold/orders-*.zst")")" '501|125250'
     is 'it reads the cut file without a word, which is why one verifies first' \
         "$(duckdb "$(printf "$duck" "$cut")" | cut -d '|' -f 1)" "$cut_rows"
     ok 'the README has a query for it' local_query 1
     is 'whose answer is that of the log' "$(duckdb "$(local_query 1)")" "$filled"
 else
-    skip 6 'DuckDB is not here (make readers)'
+    skip 7 'DuckDB is not here (make readers)'
 fi
 
 clickhouse() { NODE_PATH=$tools node tests/readers/clickhouse.js "$@" 2>&1; }
@@ -106,10 +110,11 @@ if have @chdb/lib-linux-x64-gnu && have chdb; then
     is 'ClickHouse gives the rows of one segment' "$(clickhouse "$(printf "$house" "$first")")" "$one"
     is 'and of the next' "$(clickhouse "$(printf "$house" "$second")")" "$two"
     is 'and of all by a glob' "$(clickhouse "$(printf "$house" "$all")")" "$whole"
+    is 'and of the golden log' "$(clickhouse "$(printf "$house" "$PWD/tests/golden/log-v1/cold/orders-*.zst")")" '501|125250'
     is 'it reads the cut file without a word' "$(clickhouse "$(printf "$house" "$cut")" | cut -d '|' -f 1)" "$cut_rows"
     ok 'the README has a query for it' local_query 2
     is 'whose answer is that of the log' "$(clickhouse "$(local_query 2)")" "$filled"
 else
-    skip 6 'ClickHouse is not here (make readers)'
+    skip 7 'ClickHouse is not here (make readers)'
 fi
 done_testing
