@@ -64,7 +64,8 @@ static int pass_frame(rbt_segment *segment, walk *w, rbt_error *error) {
     w->inside_manifest = magic == RBT_CONTENT_FRAME_MAGIC;
     if (w->cut || w->impossible) return SQLITE_OK;
 
-    if (magic == RBT_CONTENT_FRAME_MAGIC) w->manifest = (rbt_segment_place){w->offset, size};
+    if (magic == RBT_CONTENT_FRAME_MAGIC && w->manifest.size == 0)
+        w->manifest = (rbt_segment_place){w->offset, size};
     w->seek_table |= magic == RBT_SEEK_MAGIC;
     w->data_frames += magic == ZSTD_MAGICNUMBER;
     w->offset += size;
@@ -147,6 +148,11 @@ static void report(const walk *w, bool found, const rbt_segment *segment, const 
             problems, RBT_PROBLEM_TRUNCATED, -1,
             "the file is cut at a frame boundary, after frame %lld; the manifest is missing",
             (long long)w->data_frames);
+    } else if (!w->seek_table && w->manifest.offset + w->manifest.size < segment->file_bytes) {
+        rbt_problem(problems, RBT_PROBLEM_SEEK_TABLE, -1,
+                    "the seek table is damaged: what follows the manifest, from byte %lld on, does "
+                    "not begin as one",
+                    (long long)(w->manifest.offset + w->manifest.size));
     } else if (!w->seek_table) {
         rbt_problem(problems, RBT_PROBLEM_SEEK_TABLE, -1,
                     "the seek table is missing; the file ends after the manifest");

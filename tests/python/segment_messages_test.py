@@ -203,7 +203,8 @@ def cases(first, second, other, stranger):
 
 
 def sweep(judge, path):
-    """A bit of every byte of a small segment: the sentence is about the region that holds it."""
+    """A bit of every byte of a small segment, and of what frames it every bit: the sentence is about the region
+    that holds it."""
     data = path.read_bytes()
     about = {
         "data frame": ("frame 1 (entries 401 to 420) has other bytes than were signed",),
@@ -216,6 +217,7 @@ def sweep(judge, path):
             "the seek table is damaged: ",
             "the seek table, which begins at byte ",
             "the file is cut inside the seek table",
+            " bytes follow the seek table, ",
             "frame 1: the seek table ",
             "the seek table has a wrong checksum for the manifest's frame",
         ),
@@ -224,13 +226,15 @@ def sweep(judge, path):
     with open(judge.path, "wb", buffering=0) as file:
         file.write(data)
         for name, start, end in independent.regions(path):
-            starts = next(about[key] for key in about if name.startswith(key))
+            parts = next(about[key] for key in about if name.startswith(key))
+            framing = name.startswith(("seek", "skippable"))
             for at in range(start, end):
-                file.seek(at)
-                file.write(bytes([data[at] ^ 1 << at % 8]))
-                sentence = judge.first()
-                if not sentence or not sentence.startswith(starts):
-                    wrong.append((name, at - start, sentence))
+                for bit in range(8) if framing else [at % 8]:
+                    file.seek(at)
+                    file.write(bytes([data[at] ^ 1 << bit]))
+                    sentence = judge.first()
+                    if not sentence or not any(part in sentence for part in parts):
+                        wrong.append((name, at - start, bit, sentence))
                 file.seek(at)
                 file.write(data[at : at + 1])
     rbt.equal(wrong[:5], [], f"a bit in each of {len(data)} bytes: the sentence names its region")
