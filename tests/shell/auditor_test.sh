@@ -56,7 +56,6 @@ refused() {
     fi
 }
 unsigned='NOT as signed'
-openssl="'openssl', 'pkeyutl', .* returned non-zero\|NOT as signed"
 zstd="'zstd', .* returned non-zero"
 flip() { printf "$2" | dd of="$1" bs=1 seek="$3" conv=notrunc status=none; }
 refused 'a changed byte in a frame' "$zstd" flip "$b" '\377' 60
