@@ -109,7 +109,7 @@ $(LIBRARY): $(CORE_OBJECTS)
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libsqlite3-dev sqlite3 libsodium-dev nettle-dev \
     libzstd-dev libxxhash-dev zstd
 TEST_PACKAGES := perl python3 python3-argon2 python3-cryptography python3-dotenv \
-    python3-zstandard binutils softhsm2 opensc openssl valgrind golang-go golang-golang-x-mod-dev
+    python3-zstandard par2 binutils softhsm2 opensc openssl valgrind golang-go golang-golang-x-mod-dev
 CHECK_PACKAGES := clang-format clang-tidy cppcheck
 BENCH_PACKAGES := python3 python3-cryptography postgresql $(if $(INSTRUCTIONS),valgrind)
 
@@ -198,7 +198,13 @@ TESTS ?= $(ON_ONE:%=system/%) $(ON_BOTH:%=system/%) $(if $(filter no,$(NEWEST)),
 test: deps-test
 	@$(MAKE) run-tests
 
+# DuckDB, ClickHouse and Litestream (tests/readers/packages), for the tests that run them; 600 MB.
+.PHONY: readers
+readers:
+	$(Q)sh tests/readers/fetch.sh build/readers
+
 run-tests: $(EXTENSION) $(UNIT_TESTS:%=$(B)/unit/%) $(B)/sql_runner \
+    $(if $(filter %/readers_test.sh %/replication_test.sh,$(TESTS)),readers) \
     $(if $(filter no,$(NEWEST)),,$(NEWEST_LIBRARY))
 	$(if $(filter no,$(NEWEST)),@echo "NEWEST=no: on the installed SQLite alone")
 	$(Q)TEST_BUILD=$(B) TEST_LINK=$(LINK) \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
 ** SQL glue of the archive: archive_verify as table and as scalar, archive_info, and the arrays that
-** register these and archive_table.c's. Calls the archive, audit's trust and base.
+** register these, archive_table.c's and salvage_table.c's. Calls the archive, audit's trust and base.
 */
 #include "archive_sql.h"
 
@@ -10,6 +10,7 @@
 #include "../base/progress.h"
 #include "../base/sql_util.h"
 #include "archive_table.h"
+#include "salvage_table.h"
 #include "segment_verify.h"
 #include "series.h"
 
@@ -233,6 +234,29 @@ static int add_members(const rbt_manifest *manifest, rbt_list *list, rbt_error *
     return error->code;
 }
 
+/* The key that signed, in both forms, when it is trusted: the note alone names it by four bytes. */
+static int add_signer(const rbt_segment *segment, rbt_list *list, rbt_error *error) {
+    rbt_buffer vkey = {0}, pem = {0};
+    if (segment->trusted) {
+        rbt_verifier_format(&vkey, &segment->signer);
+        rbt_verifier_pem(&pem, segment->signer.public_key);
+        if (vkey.failed || pem.failed) rbt_fail_nomem(error);
+    }
+    rbt_list_text(list, "verified_by");
+    if (error->code == SQLITE_OK && segment->trusted)
+        rbt_list_text(list, rbt_buffer_text(&vkey));
+    else
+        rbt_list_null(list);
+    rbt_list_text(list, "pem");
+    if (error->code == SQLITE_OK && segment->trusted)
+        rbt_list_text(list, rbt_buffer_text(&pem));
+    else
+        rbt_list_null(list);
+    rbt_buffer_free(&vkey);
+    rbt_buffer_free(&pem);
+    return error->code;
+}
+
 static int add_info(const rbt_segment *segment, rbt_list *list, rbt_error *error) {
     rbt_list_text(list, "file_bytes");
     rbt_list_i64(list, segment->file_bytes);
@@ -246,17 +270,7 @@ static int add_info(const rbt_segment *segment, rbt_list *list, rbt_error *error
     add_text_row(list, "manifest_sha256", digest, strlen(digest));
     add_text_row(list, "manifest", segment->manifest_text, segment->manifest_length);
     add_text_row(list, "note", segment->note, segment->note_length);
-    rbt_list_text(list, "verified_by");
-    if (segment->trusted) {
-        rbt_buffer vkey = {0};
-        rbt_verifier_format(&vkey, &segment->signer);
-        rbt_list_text(list, rbt_buffer_text(&vkey));
-        if (vkey.failed) rbt_fail_nomem(error);
-        rbt_buffer_free(&vkey);
-    } else {
-        rbt_list_null(list);
-    }
-    return error->code;
+    return add_signer(segment, list, error);
 }
 
 static int fill_info(rbt_connection *connection, sqlite3_value **arguments, rbt_list *list,
@@ -310,6 +324,12 @@ const rbt_table rbt_archive_tables[] = {
     {"archive_entries", &rbt_archive_entries_module, "archive_entries(path_or_glob[, vkeys])",
      "verify", "The entries of segments with their leaves, exactly as they were hashed",
      "SELECT path, id, recorded_at, leaf FROM archive_entries('cold/*.jsonl.zst')"},
+    {"archive_salvage", &rbt_archive_salvage_module, "archive_salvage(path_or_glob[, vkeys])",
+     "verify",
+     "What can still be read of damaged segments: the entries of good frames, and a row for every "
+     "problem that says which entries it costs",
+     "SELECT path, id, lost, problem FROM archive_salvage('cold/*.jsonl.zst') WHERE problem IS NOT "
+     "NULL"},
     {"archive", &rbt_archive_module, "CREATE VIRTUAL TABLE … USING archive('path or glob')",
      "verify", "Segments of one log as a table with the log's own columns",
      "CREATE VIRTUAL TABLE temp.cold USING archive('cold/*.jsonl.zst')"},

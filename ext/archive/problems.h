@@ -25,6 +25,7 @@ typedef struct rbt_problems {
 #define RBT_PROBLEM_SIGNATURE "signature"   /* wrong, for something else, or too late */
 #define RBT_PROBLEM_UNTRUSTED "untrusted"   /* by no key that is trusted */
 #define RBT_PROBLEM_CHANGED "changed"       /* bytes of a frame, or an entry's line */
+#define RBT_PROBLEM_UNREADABLE "unreadable" /* the system cannot read a frame's bytes */
 #define RBT_PROBLEM_MISSING "missing"       /* entries that should be there */
 #define RBT_PROBLEM_ORDER "order"           /* entries out of order or twice */
 #define RBT_PROBLEM_ZONE "zone"             /* a zone map that would hide entries */

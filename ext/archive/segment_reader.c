@@ -279,6 +279,30 @@ static bool make_room(rbt_buffer *buffer, size_t size) {
     return rbt_buffer_reserve(buffer, (size + STEP - 1) / STEP * STEP);
 }
 
+/* False when the frame's bytes could not be read: with a sink a problem of this frame, since on a disk
+** that fails the others may be fine. */
+static bool read_frame(rbt_segment *segment, size_t index, rbt_buffer *compressed,
+                       rbt_problems *problems, rbt_error *error) {
+    const rbt_manifest_frame *frame = &segment->manifest.frames[index];
+    rbt_error failure = {0};
+    int code = read_at(segment, compressed, frame->offset, frame->size, &failure);
+    if (code == SQLITE_OK) return true;
+    rbt_buffer_clear(compressed);
+    const char *message = failure.message ? failure.message : "";
+    const char *reason = strrchr(message, ':'); /* behind it strerror's words */
+    if (code == SQLITE_NOMEM)
+        rbt_fail_nomem(error);
+    else if (problems->sink)
+        rbt_problem(problems, RBT_PROBLEM_UNREADABLE, -1,
+                    "frame %lld (entries %lld to %lld) cannot be read: %s", (long long)index + 1,
+                    (long long)frame->first_id, (long long)frame->last_id,
+                    reason ? reason + 2 : message);
+    else
+        rbt_fail(error, code, "%s", message);
+    rbt_error_clear(&failure);
+    return false;
+}
+
 int rbt_segment_prepare_frame(rbt_segment *segment, size_t index, bool lines, rbt_frame *frame,
                               bool *prepared, rbt_problems *problems, rbt_error *error) {
     const rbt_manifest_frame *listed = &segment->manifest.frames[index];
@@ -295,8 +319,7 @@ int rbt_segment_prepare_frame(rbt_segment *segment, size_t index, bool lines, rb
     if (!make_room(&frame->text, (size_t)listed->raw) ||
         !make_room(&frame->compressed, (size_t)listed->size))
         return rbt_fail_nomem(error);
-    if (read_at(segment, &frame->compressed, listed->offset, listed->size, error) != SQLITE_OK)
-        return error->code;
+    if (!read_frame(segment, index, &frame->compressed, problems, error)) return error->code;
     frame->wants_lines = lines;
     if (lines && frame->line_capacity <= (size_t)listed->rows) {
         size_t capacity = (size_t)listed->rows + 1;

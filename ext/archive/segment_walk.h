@@ -12,7 +12,7 @@ typedef struct rbt_segment_place {
 } rbt_segment_place;
 
 /* Reports why the seek table cannot be used (`why`, from the reader), as exactly as the frames tell, and
-** gives the place of the manifest's frame if there is one. */
+** gives the place of the manifest's frame if there is one, also behind frames that cannot be passed. */
 int rbt_segment_walk(rbt_segment *segment, const char *why, rbt_segment_place *manifest,
                      rbt_problems *problems, rbt_error *error);
 

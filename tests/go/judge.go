@@ -5,6 +5,7 @@
 //
 //	{"proof": text, "leaf": text, "vkeys": [vkey, …]}        c2sp.org/tlog-proof
 //	{"consistency": text, "old_root": base64, "vkeys": […]}  c2sp.org/tlog-witness add-checkpoint
+//	{"note": text, "vkeys": […]}                             a signed note, whatever its text
 //
 // Texts are in base64. Among the keys there must be one of the checkpoint's origin, and every witness
 // (cosignature/v1) must have cosigned. What the Go packages let pass, base64 whose unused bits are not
@@ -230,17 +231,42 @@ func checkConsistency(text, oldRoot string, vkeys []string) error {
 	return tlog.CheckTree(path, size, root, oldSize, old)
 }
 
+// What signs a segment. Base64 with unused bits set, which the note package lets pass, is refused.
+func checkNote(text string, vkeys []string) error {
+	var verifiers []note.Verifier
+	for _, vkey := range vkeys {
+		v, err := note.NewVerifier(vkey)
+		if err != nil {
+			return err
+		}
+		verifiers = append(verifiers, v)
+	}
+	opened, err := note.Open([]byte(text), note.VerifierList(verifiers...))
+	if err != nil {
+		return err
+	}
+	for _, signature := range append(opened.Sigs, opened.UnverifiedSigs...) {
+		if _, err := canonical(signature.Base64); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func judge(line []byte) error {
 	var question struct {
-		Proof, Leaf, Consistency []byte
-		OldRoot                  string `json:"old_root"`
-		Vkeys                    []string
+		Proof, Leaf, Consistency, Note []byte
+		OldRoot                        string `json:"old_root"`
+		Vkeys                          []string
 	}
 	if err := json.Unmarshal(line, &question); err != nil {
 		return err
 	}
 	if question.Consistency != nil {
 		return checkConsistency(string(question.Consistency), question.OldRoot, question.Vkeys)
+	}
+	if question.Note != nil {
+		return checkNote(string(question.Note), question.Vkeys)
 	}
 	return checkProof(string(question.Proof), string(question.Leaf), question.Vkeys)
 }

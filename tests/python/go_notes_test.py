@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""golang.org/x/mod/sumdb/{note,tlog} accepts our checkpoints and proofs, and refuses every altered one;
-proof_verify says the same of each."""
+"""golang.org/x/mod/sumdb/{note,tlog} accepts our checkpoints, proofs and the notes of segments, and refuses
+every altered one; proof_verify says the same of each proof."""
 
 import base64
 import json
@@ -96,13 +96,29 @@ def altered(proof):
     return sorted(seen)
 
 
+def segments(program, db, place):
+    """Three checks: the note of a segment, as archive_info gives it with its signer."""
+    db.execute("SELECT audit_archive('log', ?, 'now')", (str(place / "cold"),)).fetchall()
+    (path,) = (place / "cold").glob("*.zst")
+    info = dict(rbt.rows(db, "SELECT key, value FROM archive_info(?)", str(path)))
+    vkeys = [info["verified_by"]]
+
+    def ask(texts):
+        return judge(program, [{"note": encoded(text), "vkeys": vkeys} for text in texts])
+
+    rbt.equal(vkeys, [rbt.value(db, "SELECT audit_public_key('log')")], "archive_info has the vkey")
+    rbt.equal(ask([info["note"]]), ["ok"], "Go accepts the note of a segment by it")
+    answers = ask(altered(info["note"]))
+    rbt.ok("ok" not in answers, f"and none of {len(answers)} that were altered")
+
+
 def main():
     with rbt.folder() as place, rbt.environment(
         RUSTYBT_ENCRYPTION_KEY=independent.KEY,
         RUSTYBT_SIGNING_KEY=base64.urlsafe_b64encode(LOG_SEED).decode(),
     ):
         program = build(place)
-        rbt.plan(15)
+        rbt.plan(18)
         db = rbt.connect(place / "test.db")
         db.execute(
             "CREATE VIRTUAL TABLE log USING audit_log(n INTEGER, origin='example.com/audit')"
@@ -167,6 +183,7 @@ def main():
         agree(program, db, [(cosigned, leaf)], every, "proof that both witnesses cosigned", True)
         broken = [(text, leaf) for text in altered(cosigned)]
         agree(program, db, broken, every, "altered cosigned proofs", False)
+        segments(program, db, place)
     rbt.done()
 
 

@@ -145,6 +145,36 @@ class Segment:
         self.lines = text[:-1].split(b"\n")
 
 
+def regions(path):
+    """Name and range of every part of a segment file."""
+    data = open(path, "rb").read()
+    file, at, parts = Segment(path), 0, []
+    for number, frame in enumerate(file.frames):
+        parts.append((f"data frame {number + 1}", at, at + len(frame)))
+        at += len(frame)
+    length, note = len(file.manifest_bytes), len(file.note.encode())
+    for name, size in (
+        ("skippable magic", 4),
+        ("skippable size", 4),
+        ("RBTARC01", 8),
+        ("manifest length", 4),
+        ("manifest", length),
+        ("note length", 4),
+        ("note", note),
+        ("XXH3", 8),
+        ("seek magic", 4),
+        ("seek size", 4),
+        ("seek entries", 12 * len(file.seek)),
+        ("seek count", 4),
+        ("seek descriptor", 1),
+        ("seek footer", 4),
+    ):
+        parts.append((name, at, at + size))
+        at += size
+    assert at == len(data)
+    return parts
+
+
 def note_signatures(note):
     """(signed bytes, [(name, key id, signature), …]) of a C2SP note."""
     text, _, signatures = note.rpartition("\n\n")

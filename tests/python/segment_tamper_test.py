@@ -110,38 +110,8 @@ class Place:
         db.close()
 
 
-def regions(path):
-    """Name and range of every part of a segment file."""
-    data = path.read_bytes()
-    file, at, parts = independent.Segment(path), 0, []
-    for number, frame in enumerate(file.frames):
-        parts.append((f"data frame {number + 1}", at, at + len(frame)))
-        at += len(frame)
-    length, note = len(file.manifest_bytes), len(file.note.encode())
-    for name, size in (
-        ("skippable magic", 4),
-        ("skippable size", 4),
-        ("RBTARC01", 8),
-        ("manifest length", 4),
-        ("manifest", length),
-        ("note length", 4),
-        ("note", note),
-        ("XXH3", 8),
-        ("seek magic", 4),
-        ("seek size", 4),
-        ("seek entries", 12 * len(file.seek)),
-        ("seek count", 4),
-        ("seek descriptor", 1),
-        ("seek footer", 4),
-    ):
-        parts.append((name, at, at + size))
-        at += size
-    assert at == len(data)
-    return parts
-
-
 def truncated(base, folder):
-    parts = regions(base / "cold" / SECOND)
+    parts = independent.regions(base / "cold" / SECOND)
     for name, start, end in parts:
         for cut, where in ((start, "before"), ((start + end) // 2, "inside")):
             place = Place(base, folder)
@@ -151,7 +121,7 @@ def truncated(base, folder):
 
 def flipped(base, folder):
     """A byte in each region, at its start, middle and end."""
-    parts = regions(base / "cold" / FIRST)
+    parts = independent.regions(base / "cold" / FIRST)
     for name, start, end in parts:
         for at in sorted({start, (start + end) // 2, end - 1}):
             place = Place(base, folder)
@@ -458,9 +428,8 @@ def main():
         make(folder / "base")
         make(folder / "other")
         make(folder / "stranger", independent.OTHER_KEY)
-        first, second = regions(folder / "base" / "cold" / FIRST), regions(
-            folder / "base" / "cold" / SECOND
-        )
+        first = independent.regions(folder / "base" / "cold" / FIRST)
+        second = independent.regions(folder / "base" / "cold" / SECOND)
         flips = sum(len({start, (start + end) // 2, end - 1}) for _, start, end in first)
         rbt.plan(4 * (2 * len(second) + flips + 15) + 2 * 30 + 2 + 7)
         truncated(folder / "base", folder)

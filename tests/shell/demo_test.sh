@@ -3,6 +3,7 @@
 # whatever the caller's environment says, and that it fails when it should. And that the README is
 # true: the functions it names, and its way of auditing a segment.
 . tests/shell/tap.sh
+. tests/shell/readme.sh
 case $TEST_BUILD in *sanitize) skip_all 'the sqlite3 shell loads no library with sanitizers' ;; esac
 plan 19
 
@@ -33,7 +34,7 @@ is 'the README lists exactly what rustybt_help lists, in its order' "$listed" \
     "$(sqlite3 -init /dev/null -batch :memory: ".load $TEST_EXTENSION" \
         "SELECT replace(signature, '|', '\\|') FROM rustybt_help WHERE signature IS NOT NULL
         GROUP BY signature ORDER BY min(rowid)" 2> "$scratch/err")"
-sed -n '/^```python/,/^```/p' README.md | sed '/^```/d' > "$scratch/root.py"
+readme_block 'Auditing with zstd and SHA-256 alone' python 1 > "$scratch/root.py"
 export RUSTYBT_ENCRYPTION_KEY_FILE="$DEMO/encryption.key"
 export RUSTYBT_SIGNING_KEY_FILE="$DEMO/signing.key"
 size=$(db "SELECT last_id + 1 FROM audit_segments('order_audit_log')")

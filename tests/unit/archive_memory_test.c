@@ -141,6 +141,20 @@ static int read_entries(void) {
     return run_sql("SELECT 'all ' || count(*) FROM archive_entries('orders*.zst')", "all 50", NULL);
 }
 
+static int read_salvage(void) {
+    return run_sql("SELECT 'all ' || count(leaf) || ' ' || count(problem) FROM "
+                   "archive_salvage('orders*.zst')",
+                   "all 50 0", "all 0 1");
+}
+
+/* The file's first frame is damaged, and its seek table. */
+static int read_losses(void) {
+    return run_sql(
+        "SELECT 'lost ' || sum(lost) || ' ' || count(leaf) || ' ' || count(problem) FROM "
+        "archive_salvage('damaged.zst')",
+        "lost 50 0 2", NULL);
+}
+
 static int read_table(void) {
     return run_sql("SELECT 'all ' || count(*) FROM cold WHERE venue = 'binance' AND id > 0",
                    "all 50", NULL);
@@ -161,7 +175,7 @@ static void register_archive(void) {
 }
 
 int main(void) {
-    plan(10);
+    plan(12);
     sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real);
     sqlite3_mem_methods failing = real;
     failing.xMalloc = failing_malloc;
@@ -191,6 +205,13 @@ int main(void) {
     is_int(sweep(verify_scalar, 1), 0, "the scalar archive_verify fails cleanly");
     is_int(sweep(show_info, 1), 0, "archive_info fails cleanly");
     is_int(sweep(read_entries, 2), 0, "archive_entries fails cleanly and loses no row");
+    is_int(sweep(read_salvage, 1), 0, "archive_salvage fails cleanly and loses no row");
+    rbt_buffer bytes = slurp(small.name);
+    bytes.data[0] ^= 1;
+    bytes.data[bytes.length - 1] ^= 1;
+    spill("damaged.zst", bytes.data, bytes.length);
+    rbt_buffer_free(&bytes);
+    is_int(sweep(read_losses, 1), 0, "nor a row of what is lost");
     is_int(sweep(read_table, 2), 0, "the module archive fails cleanly and loses no row");
     sqlite3_close(db);
     end_segments();

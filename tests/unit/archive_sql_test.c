@@ -1,62 +1,9 @@
 /* SPDX-License-Identifier: MIT
 ** The archive as SQL: archive_verify in both forms, archive_info, archive_entries and the module
 ** archive, over two segments of one log. */
-#include "segment_fixture.h"
-
-#include "archive/archive_sql.h"
-#include "base/connection.h"
+#include "archive_sql_fixture.h"
 
 enum { ENTRIES = 60000, CUT = 40000 };
-
-static sqlite3 *db;
-
-static void register_archive(void) {
-    rbt_connection *connection = rbt_connection_new(db);
-    if (!connection) abort();
-    connection->segments = store;
-    for (const rbt_function *function = rbt_archive_functions; function->name; function++)
-        for (int i = function->min_arguments; i <= function->max_arguments; i++) {
-            rbt_connection_retain(connection);
-            sqlite3_create_function_v2(db, function->name, i, function->flags, connection,
-                                       function->call, NULL, NULL, rbt_connection_release);
-        }
-    for (const rbt_table *table = rbt_archive_tables; table->name; table++) {
-        rbt_connection_retain(connection);
-        sqlite3_create_module_v2(db, table->name, table->module, connection,
-                                 rbt_connection_release);
-    }
-    rbt_connection_release(connection);
-}
-
-/* All rows, columns parted by '|' and rows by a newline; or the error's message. */
-static const char *ask(const char *sql) {
-    static rbt_buffer out;
-    sqlite3_stmt *statement = NULL;
-    rbt_buffer_clear(&out);
-    int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    while (code == SQLITE_OK || code == SQLITE_ROW) {
-        code = sqlite3_step(statement);
-        if (code != SQLITE_ROW) break;
-        if (out.length > 0) rbt_buffer_add_byte(&out, '\n');
-        for (int i = 0; i < sqlite3_column_count(statement); i++) {
-            const char *cell = (const char *)sqlite3_column_text(statement, i);
-            if (i > 0) rbt_buffer_add_byte(&out, '|');
-            rbt_buffer_add_text(&out, cell ? cell : "NULL");
-        }
-    }
-    if (code != SQLITE_DONE) {
-        rbt_buffer_clear(&out);
-        rbt_buffer_add_text(&out, sqlite3_errmsg(db));
-    }
-    sqlite3_finalize(statement);
-    return rbt_buffer_text(&out);
-}
-
-static bool contains(const char *text, const char *part) {
-    bool holds = strstr(text, part) != NULL;
-    if (!holds) printf("#  got: %s\n# want: … %s …\n", text, part);
-    return holds;
-}
 
 static void check_verify(const made *second) {
     is_text(ask("SELECT level, kind, id FROM archive_verify('orders-*.zst')"), "info|verified|NULL",
@@ -132,6 +79,19 @@ static void check_info(const made *first) {
     snprintf(sql, sizeof sql, "SELECT value FROM archive_info('%s') WHERE key = 'verified_by'",
              first->name);
     ok(contains(ask(sql), "example.com/audit+29b87bfc+"), "and whose signature was verified");
+    snprintf(sql, sizeof sql,
+             "SELECT value LIKE '-----BEGIN PUBLIC KEY-----%%' FROM archive_info('%s') WHERE key "
+             "= 'pem'",
+             first->name);
+    is_text(ask(sql), "1", "in PEM, too");
+    rbt_buffer vkey = {0};
+    rbt_verifier_format(&vkey, &stranger);
+    snprintf(sql, sizeof sql,
+             "SELECT count(value), count(*) FROM archive_info('%s', '%s') WHERE key IN "
+             "('verified_by', 'pem')",
+             first->name, rbt_buffer_text(&vkey));
+    is_text(ask(sql), "0|2", "but nothing of a key that is not trusted");
+    rbt_buffer_free(&vkey);
     snprintf(sql, sizeof sql,
              "SELECT count(*), max(value LIKE '%%rustybt-segment-v1%%ids 0 40000%%') FROM "
              "archive_info('%s') WHERE key = 'note'",
@@ -228,7 +188,7 @@ static void check_direct_only(void) {
 }
 
 int main(void) {
-    plan(46);
+    plan(48);
     begin_segments(ENTRIES);
     made first, second;
     make(&first, 0, CUT);
@@ -238,10 +198,7 @@ int main(void) {
     source s = {0};
     write_from(&second, &s);
     if (first.code || second.code || chdir(directory) != 0) return 1;
-    rbt_buffer vkey = {0};
-    rbt_verifier_format(&vkey, &signer);
-    setenv("RUSTYBT_VERIFY_KEYS", rbt_buffer_text(&vkey), 1);
-    rbt_buffer_free(&vkey);
+    trust_signer();
     if (sqlite3_open(":memory:", &db) != SQLITE_OK) return 1;
     register_archive();
     check_verify(&second);

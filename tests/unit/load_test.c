@@ -38,7 +38,9 @@ static const char expected_functions[] =
     "subject_rotate/0 D, token_info/1 Id";
 
 static const char expected_modules[] =
-    "archive, archive_entries, archive_info, archive_verify, audit_holds, audit_log, audit_logs, "
+    "archive, archive_entries, archive_info, archive_salvage, archive_verify, audit_holds, "
+    "audit_log, "
+    "audit_logs, "
     "audit_segments, audit_verify, key_ring, key_usage, rustybt_help";
 
 /* --------------------------------------------------------------------------------------- helpers */
