@@ -44,16 +44,20 @@ static size_t read_boot_name(char name[64]) {
 #endif
 }
 
+/* A process does not outlive the boot, so once is enough. */
 int64_t rbt_limit_boot(void) {
+    static _Atomic int64_t kept;
     static const unsigned char key[crypto_shorthash_KEYBYTES] = "rustybt boot id";
     unsigned char hash[crypto_shorthash_BYTES];
     char name[64];
     int64_t boot;
 
     if (rbt_limit_clock_override.uptime_us != 0) return rbt_limit_clock_override.boot;
+    if (kept != 0) return kept;
     size_t length = read_boot_name(name);
     if (length == 0) return 0;
     crypto_shorthash(hash, (const unsigned char *)name, length, key);
     memcpy(&boot, hash, sizeof boot);
-    return boot == 0 ? 1 : boot;
+    kept = boot == 0 ? 1 : boot;
+    return kept;
 }

@@ -190,6 +190,18 @@ static rbt_memory_entry *new_entry(rbt_memory_store *store, const rbt_limit_rule
     return entry;
 }
 
+/* Tells the bound and the end of memory apart. */
+static void fail_adding(const rbt_memory_store *store, size_t size, const char *who,
+                        rbt_error *error) {
+    if (store->bytes + size <= store->most_bytes)
+        rbt_fail_nomem(error);
+    else
+        rbt_fail(error, SQLITE_ERROR,
+                 "%s: the memory for limits, %llu bytes, is full of keys that owe; nobody new is "
+                 "let in until some of them are idle",
+                 who, (unsigned long long)store->most_bytes);
+}
+
 rbt_memory_entry *rbt_memory_store_add(rbt_memory_store *store, const rbt_limit_rule *rule,
                                        const char *key, size_t length, int64_t now_us,
                                        const char *who, rbt_error *error) {
@@ -203,12 +215,7 @@ rbt_memory_entry *rbt_memory_store_add(rbt_memory_store *store, const rbt_limit_
     rbt_memory_entry *entry = new_entry(store, rule, key, length, now_us);
     if (entry == NULL || (4 * (in->count + 1) > 3 * in->capacity && !grow(store, in, now_us))) {
         rbt_free(entry);
-        if (store->bytes + sizeof *entry + length + sizeof(slot) * in->capacity > store->most_bytes)
-            rbt_fail(error, SQLITE_ERROR,
-                     "%s: the memory for limits is full of keys that owe, %llu bytes; nobody new "
-                     "is let in before some of them are idle",
-                     who, (unsigned long long)store->most_bytes);
-        rbt_fail_nomem(error);
+        fail_adding(store, sizeof *entry + length + in->capacity * sizeof(slot), who, error);
         return NULL;
     }
     entry->hash = hash;
@@ -218,15 +225,24 @@ rbt_memory_entry *rbt_memory_store_add(rbt_memory_store *store, const rbt_limit_
     return entry;
 }
 
-bool rbt_memory_store_reserve(rbt_memory_store *store, rbt_memory_entry *entry) {
-    const rbt_limit_rule *rule = entry->rule;
-    if (!rbt_limit_reserve(rule, &entry->state)) return false;
+int rbt_memory_store_reserve(rbt_memory_store *store, rbt_memory_entry *entry, int64_t now_us,
+                             const char *who, rbt_error *error) {
     size_t item =
-        rule->algorithm == RBT_LIMIT_LEASE ? sizeof(rbt_limit_lease) : sizeof(rbt_limit_hit);
+        entry->rule->algorithm == RBT_LIMIT_LEASE ? sizeof(rbt_limit_lease) : sizeof(rbt_limit_hit);
+    uint32_t room = entry->state.room;
+    size_t extra = entry->state.count < room ? 0 : (room ? room : 4) * item; /* it doubles */
+    bool pinned = entry->pinned;
+    entry->pinned = true;
+    if ((extra > 0 && entry->rule->algorithm != RBT_LIMIT_BUCKET &&
+         !has_room(store, extra, now_us)) ||
+        !rbt_limit_reserve(entry->rule, &entry->state))
+        fail_adding(store, extra, who, error);
+    entry->pinned = pinned;
+    if (error->code != SQLITE_OK) return error->code;
     uint32_t charge = (uint32_t)(entry->state.room * item);
     store->bytes = store->bytes - entry->charged + charge;
     entry->charged = charge;
-    return true;
+    return SQLITE_OK;
 }
 
 /* ---------------------------------------------------------------------------------- of one policy */

@@ -36,8 +36,9 @@ rbt_memory_entry *rbt_memory_store_find(rbt_memory_store *store, const rbt_limit
 rbt_memory_entry *rbt_memory_store_add(rbt_memory_store *store, const rbt_limit_rule *rule,
                                        const char *key, size_t length, int64_t now_us,
                                        const char *who, rbt_error *error);
-/* rbt_limit_reserve, within the bound. False: memory or the bound is spent. */
-bool rbt_memory_store_reserve(rbt_memory_store *store, rbt_memory_entry *entry);
+/* rbt_limit_reserve, within the bound. */
+int rbt_memory_store_reserve(rbt_memory_store *store, rbt_memory_entry *entry, int64_t now_us,
+                             const char *who, rbt_error *error);
 void rbt_memory_store_remove(rbt_memory_store *store, rbt_memory_entry *entry);
 
 /* How many keys of a policy are not idle. */
