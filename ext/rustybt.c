@@ -26,6 +26,8 @@ SQLITE_EXTENSION_INIT1
 #include "crypto/keys_sql.h"
 #include "crypto/lookup_sql.h"
 #include "crypto/recovery_sql.h"
+#include "limit/lease_sql.h"
+#include "limit/limit_sql.h"
 
 enum { OLDEST_SQLITE = 3040000 };
 
@@ -51,12 +53,13 @@ static const rbt_table own_tables[] = {
 };
 
 static const rbt_capability capabilities[] = {
-    {rbt_credential_functions, NULL},    {rbt_lookup_functions, NULL},
-    {rbt_key_functions, rbt_key_tables}, {NULL, rbt_key_usage_tables},
-    {rbt_recovery_functions, NULL},      {rbt_config_functions, NULL},
-    {rbt_subject_functions, NULL},       {rbt_audit_functions, rbt_audit_tables},
-    {rbt_evidence_functions, NULL},      {rbt_entry_functions, NULL},
-    {rbt_setting_functions, NULL},       {rbt_archive_functions, rbt_archive_tables},
+    {rbt_credential_functions, NULL},      {rbt_lookup_functions, NULL},
+    {rbt_key_functions, rbt_key_tables},   {NULL, rbt_key_usage_tables},
+    {rbt_recovery_functions, NULL},        {rbt_config_functions, NULL},
+    {rbt_subject_functions, NULL},         {rbt_audit_functions, rbt_audit_tables},
+    {rbt_evidence_functions, NULL},        {rbt_entry_functions, NULL},
+    {rbt_setting_functions, NULL},         {rbt_archive_functions, rbt_archive_tables},
+    {rbt_rate_functions, rbt_rate_tables}, {rbt_lease_functions, rbt_lease_tables},
     {own_functions, own_tables},
 };
 

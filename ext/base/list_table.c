@@ -163,8 +163,8 @@ int rbt_list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         info->aConstraintUsage[chosen[i]].argvIndex = next++;
         info->aConstraintUsage[chosen[i]].omit = 1;
     }
-    info->estimatedCost = 1000;
-    info->estimatedRows = 100;
+    info->estimatedCost = spec->acts ? 1e12 : 1000;
+    info->estimatedRows = spec->acts ? 1 : 100;
     return SQLITE_OK;
 }
 

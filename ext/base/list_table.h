@@ -32,6 +32,9 @@ typedef struct rbt_list_spec {
     /* Adds all rows. arguments[i] is NULL when argument i was not given. */
     int (*fill)(rbt_connection *connection, sqlite3_value **arguments, rbt_list *list,
                 rbt_error *error);
+    /* Changes something: SQLite is told that a call is dear and gives a row, so that a join calls it
+    ** once, before its other tables. */
+    bool acts;
 } rbt_list_spec;
 
 int rbt_list_connect(sqlite3 *db, void *connection, const rbt_list_spec *spec, sqlite3_vtab **out,

@@ -105,7 +105,9 @@ static int define_with_file(rbt_connection *connection, const rbt_limit_definiti
         char *copy = rbt_strdup(rbt_file_store_path(file));
         if (copy == NULL)
             rbt_fail_nomem(error);
-        else
+        else if (registered->path == NULL)
+            rbt_memory_store_forget(rbt_limit_memory(), &registered->policy.rule);
+        if (copy != NULL)
             registered->path = copy; /* the old text stays: a session may still look at it */
     }
     if (registered != NULL && error->code == SQLITE_OK) {

@@ -257,6 +257,19 @@ size_t rbt_memory_store_owing(rbt_memory_store *store, const rbt_limit_rule *rul
     return owing;
 }
 
+void rbt_memory_store_forget(rbt_memory_store *store, const rbt_limit_rule *rule) {
+    for (size_t i = 0; i < SHARDS; i++) {
+        shard *in = &store->shards[i];
+        for (size_t at = 0; at < in->capacity;) {
+            const rbt_memory_entry *entry = in->slots[at].entry;
+            if (entry != NULL && entry->rule == rule)
+                remove_at(store, in, at); /* another may have moved here */
+            else
+                at++;
+        }
+    }
+}
+
 size_t rbt_memory_store_count(const rbt_memory_store *store) {
     size_t count = 0;
     for (size_t i = 0; i < SHARDS; i++)

@@ -43,6 +43,8 @@ void rbt_memory_store_remove(rbt_memory_store *store, rbt_memory_entry *entry);
 
 /* How many keys of a policy are not idle. */
 size_t rbt_memory_store_owing(rbt_memory_store *store, const rbt_limit_rule *rule, int64_t now_us);
+/* Forgets all keys of a policy, which went elsewhere. */
+void rbt_memory_store_forget(rbt_memory_store *store, const rbt_limit_rule *rule);
 /* How many keys there are. */
 size_t rbt_memory_store_count(const rbt_memory_store *store);
 /* Carries all states of a policy over to what its rule will be; false, and nothing changed, when memory
