@@ -163,9 +163,16 @@ int rbt_list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         info->aConstraintUsage[chosen[i]].argvIndex = next++;
         info->aConstraintUsage[chosen[i]].omit = 1;
     }
-    info->estimatedCost = spec->acts ? 1e12 : 1000;
-    info->estimatedRows = spec->acts ? 1 : 100;
+    info->estimatedCost = 1000;
+    info->estimatedRows = 100;
     return SQLITE_OK;
+}
+
+int rbt_list_best_index_once(sqlite3_vtab *table, sqlite3_index_info *info) {
+    int code = rbt_list_best_index(table, info);
+    info->estimatedCost = 1e12;
+    info->estimatedRows = 1;
+    return code;
 }
 
 int rbt_list_disconnect(sqlite3_vtab *table) {

@@ -321,10 +321,9 @@ static const rbt_list_spec acquire_spec = {
     .arguments = 3,
     .required = 2,
     .direct_only = true,
-    .acts = true,
     .fill = fill_acquire,
 };
-RBT_LIST_TABLE(acquire_module, acquire_spec);
+RBT_LIST_TABLE_ONCE(acquire_module, acquire_spec);
 
 const rbt_function rbt_lease_functions[] = {
     {"lease_renew", 3, 4, RBT_DIRECT, renew_function, "lease_renew(policy, key, lease_id[, ttl])",

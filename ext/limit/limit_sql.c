@@ -342,10 +342,9 @@ static const rbt_list_spec take_spec = {
     .arguments = 3,
     .required = 2,
     .direct_only = true,
-    .acts = true,
     .fill = fill_take,
 };
-RBT_LIST_TABLE(take_module, take_spec);
+RBT_LIST_TABLE_ONCE(take_module, take_spec);
 
 static const rbt_list_spec peek_spec = {
     .name = "rate_peek",
@@ -365,10 +364,9 @@ static const rbt_list_spec take_all_spec = {
     .arguments = 1,
     .required = 1,
     .direct_only = true,
-    .acts = true,
     .fill = fill_take_all,
 };
-RBT_LIST_TABLE(take_all_module, take_all_spec);
+RBT_LIST_TABLE_ONCE(take_all_module, take_all_spec);
 
 static const rbt_list_spec policies_spec = {
     .name = "rate_policies",

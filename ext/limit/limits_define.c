@@ -68,8 +68,11 @@ static int count_owing(rbt_connection *connection, const rbt_limit_registered *r
         return SQLITE_OK;
     }
     rbt_file_store *file = rbt_limit_file(connection, path, false, who, error);
-    if (file == NULL || rbt_file_store_begin(file, false, who, error) != SQLITE_OK)
+    if (file == NULL || rbt_file_store_begin(file, false, who, error) != SQLITE_OK) {
+        /* a file that is gone has no debtors, and keeps no policy from a new place */
+        if (error->code == SQLITE_CANTOPEN) rbt_error_clear(error);
         return error->code;
+    }
     rbt_file_store_policy(file, name, &policy, &id, who, error);
     if (error->code == SQLITE_OK && id != 0) rbt_file_store_owing(file, id, owing, who, error);
     rbt_file_store_rollback(file);
