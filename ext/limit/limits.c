@@ -235,12 +235,11 @@ int rbt_limits_decide(rbt_connection *connection, rbt_limit_item *items, size_t 
             items[i].allowed = items[i].verdict.allowed || !items[i].policy.enforce;
             all = all && items[i].allowed;
         }
-        if (take) {
-            carry_out(&session, all, true);
-            if (rbt_limits_save(&session, error) == SQLITE_OK) {
-                carry_out(&session, all, false);
-                count_decisions(&session);
-            }
+        if (take) carry_out(&session, all, true);
+        /* a look commits too: a file's clock may have been set anew */
+        if (rbt_limits_save(&session, error) == SQLITE_OK && take) {
+            carry_out(&session, all, false);
+            count_decisions(&session);
         }
     }
     for (size_t i = 0; i < count; i++)
