@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""make bench: ratios of the audit log and the credentials against named baselines, as one table. Each
-pair is measured in this one run, the best of several.
+"""make bench: ratios of the audit log, the credentials and the limits against named baselines, as one
+table. Each pair is measured in this one run, the best of several.
 
     python3 bench/ratios.py [rows]        default 200000, for the audit log
 
@@ -17,6 +17,7 @@ import tempfile
 
 import audit_log
 import credentials
+import limits
 import table
 
 
@@ -30,6 +31,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="rustybt-bench-") as folder:
         audit_log.measure(folder, count)
     credentials.measure(key)
+    limits.measure()
 
 
 if __name__ == "__main__":
