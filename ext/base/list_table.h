@@ -63,7 +63,7 @@ int rbt_list_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
         return rbt_list_connect(db, connection, &(spec), out, message);                            \
     }                                                                                              \
     static const sqlite3_module identifier = {.xConnect = identifier##_connect,                    \
-                                              .xBestIndex = best_index,                            \
+                                              .xBestIndex = (best_index),                          \
                                               .xDisconnect = rbt_list_disconnect,                  \
                                               .xOpen = rbt_list_open,                              \
                                               .xClose = rbt_list_close,                            \
