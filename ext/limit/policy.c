@@ -13,16 +13,16 @@
 #define DAY (24 * HOUR)
 
 const rbt_limit_policy rbt_limit_shipped[] = {
-    {"api.anonymous", {RBT_LIMIT_WINDOW, 100, 100, HOUR, 0, 0, 0, 0}, true},
-    {"api.authenticated", {RBT_LIMIT_WINDOW, 10000, 10000, HOUR, 0, 0, 0, 0}, true},
-    {"websocket", {RBT_LIMIT_LEASE, 10, 10, MINUTE, 0, 0, 0, 0}, true},
-    {"auth.failed", {RBT_LIMIT_WINDOW, 5, 5, 15 * MINUTE, 15 * MINUTE, DAY, 0, 0}, true},
-    {"interactive_brokers", {RBT_LIMIT_BUCKET, 45, 5, SECOND, 0, 0, 0, 0}, true},
-    {"binance.weight", {RBT_LIMIT_BUCKET, 900, 300, MINUTE, 0, 0, 0, 0}, true},
-    {"binance.orders", {RBT_LIMIT_BUCKET, 90, 10, 10 * SECOND, 0, 0, 0, 0}, true},
-    {"bybit", {RBT_LIMIT_BUCKET, 100, 20, MINUTE, 0, 0, 0, 0}, true},
-    {"hyperliquid", {RBT_LIMIT_BUCKET, 500, 100, MINUTE, 0, 0, 0, 0}, true},
-    {"alpaca", {RBT_LIMIT_BUCKET, 180, 20, MINUTE, 0, 0, 0, 0}, true},
+    {"api.anonymous", true, {RBT_LIMIT_WINDOW, 100, 100, HOUR, 0, 0, 0, 0}},
+    {"api.authenticated", true, {RBT_LIMIT_WINDOW, 10000, 10000, HOUR, 0, 0, 0, 0}},
+    {"websocket", true, {RBT_LIMIT_LEASE, 10, 10, MINUTE, 0, 0, 0, 0}},
+    {"auth.failed", true, {RBT_LIMIT_WINDOW, 5, 5, 15 * MINUTE, 15 * MINUTE, DAY, 0, 0}},
+    {"interactive_brokers", true, {RBT_LIMIT_BUCKET, 45, 5, SECOND, 0, 0, 0, 0}},
+    {"binance.weight", true, {RBT_LIMIT_BUCKET, 900, 300, MINUTE, 0, 0, 0, 0}},
+    {"binance.orders", true, {RBT_LIMIT_BUCKET, 90, 10, 10 * SECOND, 0, 0, 0, 0}},
+    {"bybit", true, {RBT_LIMIT_BUCKET, 100, 20, MINUTE, 0, 0, 0, 0}},
+    {"hyperliquid", true, {RBT_LIMIT_BUCKET, 500, 100, MINUTE, 0, 0, 0, 0}},
+    {"alpaca", true, {RBT_LIMIT_BUCKET, 180, 20, MINUTE, 0, 0, 0, 0}},
 };
 const size_t rbt_limit_shipped_count = sizeof rbt_limit_shipped / sizeof rbt_limit_shipped[0];
 

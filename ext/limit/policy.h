@@ -23,8 +23,8 @@ enum { RBT_LIMIT_NAME_SIZE = 65 };
 
 typedef struct rbt_limit_policy {
     char name[RBT_LIMIT_NAME_SIZE];
-    rbt_limit_rule rule;
     bool enforce;
+    rbt_limit_rule rule;
 } rbt_limit_policy;
 
 /* Bits of rbt_limit_definition.given. */
