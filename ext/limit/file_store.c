@@ -13,6 +13,9 @@
 
 enum { SWEEP_EVERY = 64, SWEEP_ROWS = 128 };
 
+/* The year 148,000: to any time before, any duration can be added. */
+#define LATEST_TIME (INT64_C(1) << 62)
+
 static const char *const statement_texts[RBT_FILE_STATEMENTS] = {
     [RBT_FILE_BEGIN] = "BEGIN IMMEDIATE",
     [RBT_FILE_COMMIT] = "COMMIT",
@@ -117,6 +120,7 @@ static int set_time(rbt_file_store *store, int64_t boot, const char *who, rbt_er
     sqlite3_stmt *statement = rbt_file_statement_of(store, RBT_FILE_LAST_TIME, who, error);
     if (step(store, statement, who, error)) latest = sqlite3_column_int64(statement, 0);
     reset(statement);
+    if (latest > LATEST_TIME) rbt_file_damaged(store, "a key's time cannot be", who, error);
     int64_t wall = rbt_clock_us();
     store->now_us = latest > wall ? latest : wall;
     statement = rbt_file_statement_of(store, RBT_FILE_SET_CLOCK, who, error);

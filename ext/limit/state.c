@@ -104,11 +104,11 @@ static rbt_limit_verdict look_at_window(const rbt_limit_rule *rule, const rbt_li
     for (uint32_t i = 0; excess > 0 && i < state->count; i++) {
         excess -= state->hits[i].units;
         if (excess <= 0)
-            verdict.retry_after_us = state->hits[i].at_us + rule->period_us - state->at_us;
+            verdict.retry_after_us = rule->period_us - (state->at_us - state->hits[i].at_us);
     }
     if (state->count > 0)
         verdict.reset_after_us =
-            state->hits[state->count - 1].at_us + rule->period_us - state->at_us;
+            rule->period_us - (state->at_us - state->hits[state->count - 1].at_us);
     return verdict;
 }
 
