@@ -144,7 +144,8 @@ static int read_time(rbt_file_store *store, const char *who, rbt_error *error) {
     reset(statement);
     if (error->code != SQLITE_OK) return error->code;
     if (kept_boot != boot || boot == 0 ||
-        __builtin_add_overflow(rbt_limit_uptime_us(), offset, &store->now_us) || store->now_us < 0)
+        __builtin_add_overflow(rbt_limit_uptime_us(), offset, &store->now_us) ||
+        store->now_us < 0 || store->now_us > LATEST_TIME)
         return set_time(store, boot, who, error);
     return SQLITE_OK;
 }

@@ -263,8 +263,8 @@ static int64_t remaining_after(const rbt_limit_rule *from, const rbt_limit_rule 
     rbt_limit_state state = {0};
     if (used > 0) decide(from, &state, HOUR, used);
     rbt_limit_advance(from, &state, HOUR);
-    if (!rbt_limit_convert(from, to, &state)) return -1;
-    int64_t remaining = rbt_limit_look(to, &state, 1).remaining;
+    int64_t remaining = -1;
+    if (rbt_limit_convert(from, to, &state)) remaining = rbt_limit_look(to, &state, 1).remaining;
     rbt_limit_state_free(&state);
     return remaining;
 }
