@@ -109,9 +109,10 @@ $(LIBRARY): $(CORE_OBJECTS)
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libsqlite3-dev sqlite3 libsodium-dev nettle-dev \
     libzstd-dev libxxhash-dev zstd
 TEST_PACKAGES := perl python3 python3-argon2 python3-cryptography python3-dotenv \
-    python3-zstandard par2 binutils softhsm2 opensc openssl valgrind golang-go golang-golang-x-mod-dev
+    python3-zstandard python3-fastapi python3-uvicorn python3-websockets par2 \
+    binutils softhsm2 opensc openssl valgrind golang-go golang-golang-x-mod-dev
 CHECK_PACKAGES := clang-format clang-tidy cppcheck
-BENCH_PACKAGES := python3 python3-cryptography postgresql $(if $(INSTRUCTIONS),valgrind)
+BENCH_PACKAGES := python3 python3-cryptography postgresql redis-server $(if $(INSTRUCTIONS),valgrind)
 
 # Installs the packages of $(1) that are missing, and the package of each command of $(2) that is.
 define install_packages

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""make bench: ratios of the audit log and the credentials against named baselines, as one table. Each
-pair is measured in this one run, the best of several.
+"""make bench: ratios of the audit log, the credentials and the limits against named baselines, as one
+table. Each pair is measured in this one run, the best of several.
 
     python3 bench/ratios.py [rows]        default 200000, for the audit log
 
@@ -18,6 +18,7 @@ import tempfile
 import archive
 import audit_log
 import credentials
+import limits
 import table
 
 
@@ -32,6 +33,7 @@ def main():
         audit_log.measure(folder, count)
         archive.measure(folder, count)
     credentials.measure(key)
+    limits.measure()
 
 
 if __name__ == "__main__":

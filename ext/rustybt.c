@@ -27,6 +27,8 @@ SQLITE_EXTENSION_INIT1
 #include "crypto/keys_sql.h"
 #include "crypto/lookup_sql.h"
 #include "crypto/recovery_sql.h"
+#include "limit/lease_sql.h"
+#include "limit/limit_sql.h"
 
 enum { OLDEST_SQLITE = 3040000 };
 
@@ -65,6 +67,8 @@ static const rbt_capability capabilities[] = {
     {rbt_setting_functions, NULL},
     {rbt_retention_functions, rbt_retention_tables},
     {rbt_archive_functions, rbt_archive_tables},
+    {rbt_rate_functions, rbt_rate_tables},
+    {rbt_lease_functions, rbt_lease_tables},
     {own_functions, own_tables},
 };
 

@@ -57,6 +57,7 @@ void rbt_connection_release(void *released) {
     for (int i = 0; i < connection->retired_key_count; i++)
         connection->free_keys(connection->retired_keys[i]);
     if (connection->keys) connection->free_keys(connection->keys);
+    if (connection->limits) connection->free_limits(connection->limits);
     rbt_free(listed);
 }
 

@@ -13,6 +13,7 @@
 enum { RBT_RETIRED_KEYS = 4 };
 
 struct rbt_keys;
+struct rbt_limits;
 struct rbt_logs;
 struct rbt_segment_store;
 struct rbt_segment_cache;
@@ -30,6 +31,8 @@ typedef struct rbt_connection {
     int64_t keys_reread_us; /* when an unknown key id last made them be read anew */
     struct rbt_logs *logs;  /* audit/log_state.h: NULL until first use */
     void (*free_logs)(struct rbt_logs *logs);
+    struct rbt_limits *limits; /* limit/registered.h: NULL until first use */
+    void (*free_limits)(struct rbt_limits *limits);
     const struct rbt_segment_store *segments; /* audit/segment_store.h: set by rustybt.c */
     struct rbt_segment_cache *segment_cache;  /* archive/segment_cache.h: NULL until first use */
     void (*free_segment_cache)(struct rbt_segment_cache *cache);

@@ -168,6 +168,13 @@ int rbt_list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     return SQLITE_OK;
 }
 
+int rbt_list_best_index_once(sqlite3_vtab *table, sqlite3_index_info *info) {
+    int code = rbt_list_best_index(table, info);
+    info->estimatedCost = 1e12;
+    info->estimatedRows = 1;
+    return code;
+}
+
 int rbt_list_disconnect(sqlite3_vtab *table) {
     rbt_free(table);
     return SQLITE_OK;

@@ -37,6 +37,9 @@ typedef struct rbt_list_spec {
 int rbt_list_connect(sqlite3 *db, void *connection, const rbt_list_spec *spec, sqlite3_vtab **out,
                      char **message);
 int rbt_list_best_index(sqlite3_vtab *table, sqlite3_index_info *info);
+/* For a table that changes something and gives a row: SQLite is told that a call is dear, so that a join
+** calls it once, before its other tables. */
+int rbt_list_best_index_once(sqlite3_vtab *table, sqlite3_index_info *info);
 int rbt_list_disconnect(sqlite3_vtab *table);
 int rbt_list_open(sqlite3_vtab *table, sqlite3_vtab_cursor **cursor);
 int rbt_list_close(sqlite3_vtab_cursor *cursor);
@@ -48,7 +51,11 @@ int rbt_list_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int c
 int rbt_list_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
 
 /* Defines `static const sqlite3_module <identifier>` for a spec. */
-#define RBT_LIST_TABLE(identifier, spec)                                                           \
+#define RBT_LIST_TABLE(identifier, spec) RBT_LIST_MODULE(identifier, spec, rbt_list_best_index)
+/* The same for one that changes something. */
+#define RBT_LIST_TABLE_ONCE(identifier, spec)                                                      \
+    RBT_LIST_MODULE(identifier, spec, rbt_list_best_index_once)
+#define RBT_LIST_MODULE(identifier, spec, best_index)                                              \
     static int identifier##_connect(sqlite3 *db, void *connection, int argc,                       \
                                     const char *const *argv, sqlite3_vtab **out, char **message) { \
         (void)argc;                                                                                \
@@ -56,7 +63,7 @@ int rbt_list_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
         return rbt_list_connect(db, connection, &(spec), out, message);                            \
     }                                                                                              \
     static const sqlite3_module identifier = {.xConnect = identifier##_connect,                    \
-                                              .xBestIndex = rbt_list_best_index,                   \
+                                              .xBestIndex = (best_index),                          \
                                               .xDisconnect = rbt_list_disconnect,                  \
                                               .xOpen = rbt_list_open,                              \
                                               .xClose = rbt_list_close,                            \

@@ -32,16 +32,18 @@ static const char expected_functions[] =
     "fernet_decrypt/1 D, fernet_decrypt/2 D, fernet_encrypt/1 D, "
     "key_backup/1 D, key_id/0 D, key_reload/0 D, key_restore/2 D, "
     "key_rotate/1 D, key_rotate/2 D, keygen/0 D, keygen/1 D, "
-    "proof_verify/3 Id, rustybt_append_only/0 I, rustybt_version/0 Id, rustybt_visit/-1 D, "
+    "lease_release/3 D, lease_renew/3 D, lease_renew/4 D, "
+    "proof_verify/3 Id, rate_allow/2 D, rate_allow/3 D, rate_penalize/3 D, rate_policy/1 D, "
+    "rate_refund/2 D, rate_refund/3 D, rate_reset/2 D, retry_delay/1 I, retry_delay/2 I, "
+    "rustybt_append_only/0 I, rustybt_version/0 Id, rustybt_visit/-1 D, "
     "subject_decrypt/1 D, subject_decrypt/2 D, subject_encrypt/2 D, subject_encrypt/3 D, "
     "subject_forget/1 D, subject_hold/2 D, subject_release/2 D, "
     "subject_rotate/0 D, token_info/1 Id";
 
 static const char expected_modules[] =
     "archive, archive_entries, archive_info, archive_salvage, archive_verify, audit_holds, "
-    "audit_log, "
-    "audit_logs, "
-    "audit_segments, audit_verify, key_ring, key_usage, rustybt_help";
+    "audit_log, audit_logs, audit_segments, audit_verify, key_ring, key_usage, lease_acquire, "
+    "rate_peek, rate_policies, rate_take, rate_take_all, rustybt_help";
 
 /* --------------------------------------------------------------------------------------- helpers */
 

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+** The inside of a file store (private to file_store*.c). */
+#ifndef RBT_LIMIT_FILE_STORE_PRIVATE_H
+#define RBT_LIMIT_FILE_STORE_PRIVATE_H
+
+#include "file_store.h"
+
+enum { RBT_LIMIT_KEY_SIZE = 1024 };
+
+typedef enum rbt_file_statement {
+    RBT_FILE_BEGIN,
+    RBT_FILE_COMMIT,
+    RBT_FILE_CLOCK,
+    RBT_FILE_SET_CLOCK,
+    RBT_FILE_LAST_TIME,
+    RBT_FILE_LOAD,
+    RBT_FILE_SAVE,
+    RBT_FILE_FORGET,
+    RBT_FILE_SWEEP_END,
+    RBT_FILE_SWEEP,
+    RBT_FILE_NEXT,
+    RBT_FILE_FENCING,
+    RBT_FILE_STATEMENTS
+} rbt_file_statement;
+
+struct rbt_file_store {
+    sqlite3 *db;
+    char *path;
+    sqlite3_stmt *statements[RBT_FILE_STATEMENTS]; /* prepared on first use */
+    int64_t now_us;
+    bool full_sync; /* the connection's synchronous is FULL, else NORMAL */
+    unsigned saves; /* every so many a few rows are swept */
+    int64_t sweep_policy;
+    char sweep_key[RBT_LIMIT_KEY_SIZE];
+    int sweep_length;
+    int64_t wait_began_us; /* by the busy handler */
+    rbt_buffer bytes;      /* of a state, kept for its memory */
+};
+
+/* The statement, reset and ready to bind; NULL and the error on failure. */
+sqlite3_stmt *rbt_file_statement_of(rbt_file_store *store, rbt_file_statement which,
+                                    const char *who, rbt_error *error);
+/* Runs a statement that gives no row. */
+int rbt_file_run(rbt_file_store *store, rbt_file_statement which, const char *who,
+                 rbt_error *error);
+/* Records what SQLite says, with the path. */
+int rbt_file_fail(rbt_file_store *store, const char *who, rbt_error *error);
+/* Records that a row is not as it was written. */
+int rbt_file_damaged(rbt_file_store *store, const char *what, const char *who, rbt_error *error);
+
+#endif
