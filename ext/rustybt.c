@@ -14,6 +14,7 @@ SQLITE_EXTENSION_INIT1
 #include "audit/entry_sql.h"
 #include "audit/evidence_sql.h"
 #include "audit/key_usage.h"
+#include "audit/retention_sql.h"
 #include "audit/settings.h"
 #include "audit/subject_sql.h"
 #include "base/connection.h"
@@ -51,12 +52,19 @@ static const rbt_table own_tables[] = {
 };
 
 static const rbt_capability capabilities[] = {
-    {rbt_credential_functions, NULL},    {rbt_lookup_functions, NULL},
-    {rbt_key_functions, rbt_key_tables}, {NULL, rbt_key_usage_tables},
-    {rbt_recovery_functions, NULL},      {rbt_config_functions, NULL},
-    {rbt_subject_functions, NULL},       {rbt_audit_functions, rbt_audit_tables},
-    {rbt_evidence_functions, NULL},      {rbt_entry_functions, NULL},
-    {rbt_setting_functions, NULL},       {rbt_archive_functions, rbt_archive_tables},
+    {rbt_credential_functions, NULL},
+    {rbt_lookup_functions, NULL},
+    {rbt_key_functions, rbt_key_tables},
+    {NULL, rbt_key_usage_tables},
+    {rbt_recovery_functions, NULL},
+    {rbt_config_functions, NULL},
+    {rbt_subject_functions, NULL},
+    {rbt_audit_functions, rbt_audit_tables},
+    {rbt_evidence_functions, NULL},
+    {rbt_entry_functions, NULL},
+    {rbt_setting_functions, NULL},
+    {rbt_retention_functions, rbt_retention_tables},
+    {rbt_archive_functions, rbt_archive_tables},
     {own_functions, own_tables},
 };
 

@@ -39,6 +39,10 @@ void rbt_segment_summarize(const rbt_segment *segment, rbt_segment_summary *summ
         .retain_until_us = manifest->retain_until_us,
     };
     memcpy(summary->manifest_sha256, segment->manifest_sha256, sizeof summary->manifest_sha256);
+    summary->has_previous = manifest->has_previous;
+    if (manifest->has_previous)
+        memcpy(summary->previous_manifest, manifest->previous_sha256,
+               sizeof summary->previous_manifest);
 }
 
 /* ---- What the manifest says of the log ---- */

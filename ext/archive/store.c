@@ -15,8 +15,6 @@
 #include <fcntl.h>
 #include <sodium.h>
 
-enum { RANDOM_BYTES = 8, FILE_MODE = 0440 }; /* read-only: a segment is never changed */
-
 static void segment_name(rbt_buffer *out, const char *log, int64_t first_id, int64_t last_id) {
     for (const char *at = log; *at; at++) {
         bool plain = (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z') ||
@@ -88,34 +86,34 @@ cleanup:
     return error->code;
 }
 
-/* Removes what dead runs left behind for this same name. */
-static int remove_temporaries(const rbt_segment_plan *plan, rbt_error *error) {
-    size_t name_length = strlen(plan->name);
-    DIR *directory = opendir(plan->directory);
+int rbt_store_remove_temporaries(const char *who, const char *folder, const char *file,
+                                 rbt_error *error) {
+    size_t name_length = strlen(file);
+    DIR *directory = opendir(folder);
     if (!directory)
-        return rbt_fail(error, SQLITE_CANTOPEN, "%s: opening the directory %s: %s", plan->who,
-                        plan->directory, strerror(errno));
+        return rbt_fail(error, SQLITE_CANTOPEN, "%s: opening the directory %s: %s", who, folder,
+                        strerror(errno));
     for (;;) {
         errno = 0;
         const struct dirent *entry = readdir(directory);
         if (!entry) {
             if (errno != 0)
-                rbt_fail(error, SQLITE_CANTOPEN, "%s: reading the directory %s: %s", plan->who,
-                         plan->directory, strerror(errno));
+                rbt_fail(error, SQLITE_CANTOPEN, "%s: reading the directory %s: %s", who, folder,
+                         strerror(errno));
             break;
         }
-        /* ".<name>." 2 * RANDOM_BYTES digits ".tmp" */
+        /* ".<name>." 2 * RBT_STORE_RANDOM_BYTES digits ".tmp" */
         const char *name = entry->d_name;
-        if (strlen(name) != 1 + name_length + 1 + 2 * RANDOM_BYTES + 4 || name[0] != '.' ||
-            memcmp(name + 1, plan->name, name_length) != 0 || name[1 + name_length] != '.' ||
-            strcmp(name + strlen(name) - 4, ".tmp") != 0)
+        if (strlen(name) != 1 + name_length + 1 + 2 * RBT_STORE_RANDOM_BYTES + 4 ||
+            name[0] != '.' || memcmp(name + 1, file, name_length) != 0 ||
+            name[1 + name_length] != '.' || strcmp(name + strlen(name) - 4, ".tmp") != 0)
             continue;
-        char *path = sqlite3_mprintf("%s/%s", plan->directory, name);
+        char *path = sqlite3_mprintf("%s/%s", folder, name);
         if (!path)
             rbt_fail_nomem(error);
         else if (rbt_files->unlink(path) != 0 && errno != ENOENT)
-            rbt_fail(error, SQLITE_CANTOPEN, "%s: removing %s, left by a run that died: %s",
-                     plan->who, path, strerror(errno));
+            rbt_fail(error, SQLITE_CANTOPEN, "%s: removing %s, left by a run that died: %s", who,
+                     path, strerror(errno));
         rbt_free(path);
         if (error->code != SQLITE_OK) break;
     }
@@ -150,10 +148,18 @@ static int adopt(const rbt_segment_plan *plan, const char *path, const rbt_hash 
     return error->code;
 }
 
+void rbt_store_temporary_path(rbt_buffer *out, const char *directory, const char *name) {
+    uint8_t random[RBT_STORE_RANDOM_BYTES];
+    randombytes_buf(random, sizeof random);
+    rbt_buffer_printf(out, "%s/.%s.", directory, name);
+    rbt_buffer_add_hex(out, random, sizeof random);
+    rbt_buffer_add_text(out, ".tmp");
+}
+
 static int write_temporary(const rbt_segment_plan *plan, const char *path,
                            const rbt_hash *expected_root, rbt_line_source source,
                            void *source_context, rbt_segment_summary *summary, rbt_error *error) {
-    int file = rbt_file_create(plan->who, path, FILE_MODE, error);
+    int file = rbt_file_create(plan->who, path, RBT_STORE_FILE_MODE, error);
     if (file < 0) return error->code;
     int code =
         rbt_segment_write(plan, path, file, expected_root, source, source_context, summary, error);
@@ -165,21 +171,18 @@ static int write_temporary(const rbt_segment_plan *plan, const char *path,
 static int write_segment(const rbt_segment_plan *plan, const rbt_hash *expected_root,
                          rbt_line_source source, void *source_context, rbt_segment_summary *summary,
                          rbt_error *error) {
-    uint8_t random[RANDOM_BYTES];
     rbt_buffer temporary = {0};
     bool exists;
     bool written = false;
     char *path = sqlite3_mprintf("%s/%s", plan->directory, plan->name);
-    randombytes_buf(random, sizeof random);
-    rbt_buffer_printf(&temporary, "%s/.%s.", plan->directory, plan->name);
-    rbt_buffer_add_hex(&temporary, random, sizeof random);
-    rbt_buffer_add_text(&temporary, ".tmp");
+    rbt_store_temporary_path(&temporary, plan->directory, plan->name);
     const char *temporary_path = rbt_buffer_text(&temporary);
     if (!path || !temporary_path) {
         rbt_fail_nomem(error);
         goto cleanup;
     }
-    if (remove_temporaries(plan, error) != SQLITE_OK) goto cleanup;
+    if (rbt_store_remove_temporaries(plan->who, plan->directory, plan->name, error) != SQLITE_OK)
+        goto cleanup;
     if (adopt(plan, path, expected_root, &exists, summary, error) != SQLITE_OK || exists ||
         plan->only_adopt)
         goto cleanup;
@@ -210,4 +213,7 @@ const rbt_segment_store rbt_archive_store = {
     .scan_open = rbt_segment_scan_open,
     .scan_next = rbt_segment_scan_next,
     .scan_close = rbt_segment_scan_close,
+    .read_signed = rbt_store_read_signed,
+    .verify_signed = rbt_store_verify_signed,
+    .copy = rbt_store_copy,
 };

@@ -17,11 +17,11 @@
 #include "events.h"
 #include "log_paths.h"
 #include "log_rows.h"
+#include "segment_events.h"
 #include "segment_store.h"
 #include "settings.h"
 #include "trust.h"
 
-#include <errno.h>
 #include <fcntl.h>
 
 static const char who[] = "audit_archive";
@@ -147,7 +147,10 @@ static int plan_segment(job *j, int64_t cutoff, const rbt_signing_key *signing, 
         log->logs->connection->segments->name(&file, log->name, j->first_id, j->last_id);
         rbt_free(j->file);
         j->file = rbt_buffer_take(&file);
-        if (!j->file) rbt_fail_nomem(error);
+        if (!j->file)
+            rbt_fail_nomem(error);
+        else
+            rbt_log_file_name_fits(log, j->file, who, error);
         if (j->last_id > last || j->first_id < 0)
             rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the plan of a segment is damaged", log->name);
         rbt_tree_frontier(&j->before, (uint64_t)j->first_id, rbt_log_node, log, error);
@@ -284,15 +287,22 @@ static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_sum
     return error->code;
 }
 
-static void add_segment_detail(rbt_buffer *detail, const job *j,
-                               const rbt_segment_summary *summary) {
-    rbt_buffer_add_text(detail, "{\"file\":");
-    rbt_json_add_string(detail, j->file, strlen(j->file));
-    rbt_buffer_printf(detail, ",\"first_id\":%lld,\"last_id\":%lld,\"rows\":%lld,\"root\":\"",
-                      (long long)j->first_id, (long long)j->last_id, (long long)summary->rows);
+/* Where the file is. */
+static const char *recorded_directory(const job *j) {
+    return j->other_path ? j->planned_in : j->directory;
+}
+
+static void add_segment_detail(rbt_buffer *detail, const job *j, const rbt_segment_summary *summary,
+                               int64_t published_us) {
+    rbt_buffer_add_byte(detail, '{');
+    rbt_segment_event_write(detail, j->log, j->file, j->first_id, j->last_id,
+                            summary->manifest_sha256);
+    rbt_buffer_add_text(detail, ",\"to\":");
+    const char *directory = recorded_directory(j);
+    rbt_json_add_string(detail, directory, strlen(directory));
+    rbt_buffer_printf(detail, ",\"rows\":%lld,\"published_us\":%lld,\"root\":\"",
+                      (long long)summary->rows, (long long)published_us);
     rbt_buffer_add_hex(detail, summary->root_after.bytes, 32);
-    rbt_buffer_add_text(detail, "\",\"manifest_sha256\":\"");
-    rbt_buffer_add_hex(detail, summary->manifest_sha256, 32);
     rbt_buffer_add_text(detail, "\"}");
 }
 
@@ -302,6 +312,7 @@ static int record_segment(job *j, const rbt_signing_key *signing,
     rbt_log *log = j->log;
     rbt_buffer detail = {0};
     rbt_transaction own = {0};
+    int64_t published_us = rbt_clock_us();
     if (rbt_log_transaction_begin(log, &own, who, error) != SQLITE_OK) return error->code;
     sqlite3_stmt *update = rbt_prepare(
         log->db, error, who,
@@ -316,13 +327,12 @@ static int record_segment(job *j, const rbt_signing_key *signing,
         sqlite3_bind_int64(update, 3, summary->file_bytes);
         sqlite3_bind_blob(update, 4, summary->root_after.bytes, 32, SQLITE_STATIC);
         sqlite3_bind_blob(update, 5, summary->manifest_sha256, 32, SQLITE_STATIC);
-        sqlite3_bind_int64(update, 6, rbt_clock_us());
+        sqlite3_bind_int64(update, 6, published_us);
         if (summary->retain_until_us) sqlite3_bind_int64(update, 7, summary->retain_until_us);
         sqlite3_bind_int64(update, 8, j->first_id);
         sqlite3_bind_int64(update, 9, j->last_id);
         /* where the file is: another run may have planned it elsewhere in the meantime */
-        sqlite3_bind_text(update, 10, j->other_path ? j->planned_in : j->directory, -1,
-                          SQLITE_STATIC);
+        sqlite3_bind_text(update, 10, recorded_directory(j), -1, SQLITE_STATIC);
         if (rbt_run(log->db, update, error, who) == SQLITE_OK && sqlite3_changes(log->db) != 1)
             rbt_fail(error, SQLITE_ERROR,
                      "%s: the plan of segment %s is gone; was it archived by someone else?", who,
@@ -330,9 +340,10 @@ static int record_segment(job *j, const rbt_signing_key *signing,
         sqlite3_finalize(update);
     }
     rbt_log_meta_set_i64(log, "archived_to", j->last_id, error);
+    if (error->code == SQLITE_OK) rbt_log_peek(log, error); /* its identity, for the event */
     rbt_log_remember_signer(log, signing->public_key, error);
     if (error->code == SQLITE_OK) {
-        add_segment_detail(&detail, j, summary);
+        add_segment_detail(&detail, j, summary, published_us);
         rbt_events_add(log->logs->connection, log->schema, "archive", log->name, &detail, who,
                        error);
     }
@@ -340,43 +351,21 @@ static int record_segment(job *j, const rbt_signing_key *signing,
     return rbt_log_transaction_end(log, &own, who, error);
 }
 
-/* Locks the directory for this log's archiving; -1 on failure. known: a lock that this run holds already,
-** or -1. With it, -1 without an error says that the directory is the same one, or that no one has archived
-** into it, or that it cannot be reached. */
-static int lock_directory(rbt_log *log, const char *directory, int known, rbt_error *error) {
+/* Locks another directory than the one that this run holds a lock of; -1 on failure, and without an error
+** when it is the same one, when no one has archived into it, or when it cannot be reached. */
+static int lock_other_directory(const job *j, rbt_error *error) {
     rbt_buffer path = {0};
     struct stat this, other;
-    int lock = -1;
-    rbt_buffer_printf(&path, "%s/.rustybt-archive.lock", directory);
+    rbt_buffer_printf(&path, "%s/.rustybt-archive.lock", j->other_path);
     char *text = rbt_buffer_text(&path);
-    if (!text) {
-        rbt_fail_nomem(error);
-        goto cleanup;
-    }
-    lock =
-        rbt_files->open(text, known < 0 ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDWR | O_CLOEXEC, 0600);
-    if (lock < 0) {
-        if (known < 0)
-            rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot open %s: %s", who, text, strerror(errno));
-        goto cleanup;
-    }
-    if (known >= 0 && rbt_files->fstat(lock, &this) == 0 && rbt_files->fstat(known, &other) == 0 &&
-        this.st_dev == other.st_dev && this.st_ino == other.st_ino) {
-        /* nothing to lock */
-    } else if (rbt_files->lock(lock) == 0) {
-        goto cleanup;
-    } else if (errno == EWOULDBLOCK) {
-        rbt_fail(error, SQLITE_BUSY, "%s: another process is archiving %s into %s", who, log->name,
-                 directory);
-    } else {
-        rbt_fail(error, SQLITE_CANTOPEN, "%s: cannot lock %s: %s", who, text, strerror(errno));
-    }
-    rbt_files->close(lock); /* nothing was written to it */
-    lock = -1;
-
-cleanup:
+    int lock = text ? rbt_files->open(text, O_RDWR | O_CLOEXEC, 0) : -1;
+    if (!text) rbt_fail_nomem(error);
     rbt_buffer_free(&path);
-    return lock;
+    if (lock < 0) return -1;
+    bool same = rbt_files->fstat(lock, &this) == 0 && rbt_files->fstat(j->lock, &other) == 0 &&
+                this.st_dev == other.st_dev && this.st_ino == other.st_ino;
+    rbt_files->close(lock); /* nothing was written to it */
+    return same ? -1 : rbt_log_lock_directory(j->log, j->other_path, who, error);
 }
 
 /* A run that died may have planned the segment in another directory: the file is adopted there when it
@@ -391,7 +380,7 @@ static int look_where_planned(job *j, rbt_error *error) {
         rbt_free(j->other_path);
         j->other_path = NULL;
     } else {
-        j->other_lock = lock_directory(j->log, j->other_path, j->lock, error);
+        j->other_lock = lock_other_directory(j, error);
         j->moved = j->other_lock < 0;
     }
     return error->code;
@@ -527,7 +516,7 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff, rbt_buf
     if (!j || !opened) {
         rbt_fail_nomem(error);
     } else if (rbt_file_make_directories(who, opened, error) == SQLITE_OK &&
-               (lock = lock_directory(log, opened, -1, error)) >= 0 &&
+               (lock = rbt_log_lock_directory(log, opened, who, error)) >= 0 &&
                rbt_events_prepare(connection, log->schema, who, error) == SQLITE_OK) {
         j->log = log;
         j->settings = &settings;

@@ -10,7 +10,9 @@
 #include "../crypto/keys.h"
 #include "../crypto/sign.h"
 #include "events.h"
+#include "expired.h"
 #include "lifecycle.h"
+#include "log_hold.h"
 #include "log_list.h"
 #include "log_rows.h"
 #include "log_verify.h"
@@ -158,8 +160,8 @@ typedef struct verdict {
 static void judge(void *context, const char *level, const char *kind, int64_t id,
                   const char *detail) {
     verdict *v = context;
-    (void)kind;
     (void)id;
+    if (strcmp(level, "error") != 0 && strcmp(kind, "verified") != 0) return; /* said there, too */
     if (strcmp(level, "error") != 0) {
         if (v->lines.length) rbt_buffer_add_byte(&v->lines, '\n');
         rbt_buffer_add_text(&v->lines, detail);
@@ -198,13 +200,42 @@ static void audit_verify(sqlite3_context *context, int argc, sqlite3_value **arg
     rbt_free(v.first_problem);
 }
 
+int rbt_audit_each_done(rbt_audit_each *each, bool every, rbt_error *error) {
+    each->logs++;
+    if (!every || error->code == SQLITE_OK || error->code == SQLITE_NOMEM) return error->code;
+    if (each->failed++ == 0) {
+        each->first = *error;
+        *error = (rbt_error){0};
+    }
+    rbt_error_clear(error);
+    return SQLITE_OK;
+}
+
+int rbt_audit_each_end(rbt_audit_each *each, rbt_error *error) {
+    const char *message = each->first.message ? each->first.message : "out of memory";
+    if (each->failed == 1)
+        rbt_fail(error, each->first.code, "%s", message);
+    else if (each->failed > 1)
+        rbt_fail(error, each->first.code, "%s (and %lld more of %lld logs failed)", message,
+                 (long long)each->failed - 1, (long long)each->logs);
+    rbt_error_clear(&each->first);
+    return error->code;
+}
+
 /* Arguments of audit_archive, and the lines of its report. */
 typedef struct archive_call {
     bool every; /* '*': logs without an archive are passed over */
     const char *directory;
     int64_t cutoff;
     rbt_buffer report;
+    rbt_audit_each each;
 } archive_call;
+
+void rbt_audit_add_report(rbt_buffer *report, const rbt_buffer *line) {
+    if (report->length && line->length) rbt_buffer_add_byte(report, '\n');
+    rbt_buffer_add(report, line->data ? line->data : (const uint8_t *)"", line->length);
+    if (line->failed) report->failed = true;
+}
 
 static int archive_log(rbt_log *log, void *context, rbt_error *error) {
     archive_call *call = context;
@@ -214,34 +245,36 @@ static int archive_log(rbt_log *log, void *context, rbt_error *error) {
                                        (!settings.archive_after && call->cutoff == INT64_MIN));
     rbt_settings_free(&settings);
     if (error->code != SQLITE_OK || passed_over) return error->code;
-    if (call->report.length) rbt_buffer_add_byte(&call->report, '\n');
-    return rbt_archive_run(log, call->directory, call->cutoff, &call->report, error);
+    rbt_buffer line = {0};
+    rbt_archive_run(log, call->directory, call->cutoff, &line, error);
+    rbt_audit_add_report(&call->report, &line);
+    rbt_buffer_free(&line);
+    return rbt_audit_each_done(&call->each, call->every, error);
 }
 
-/* `before`: TEXT is a date as SQLite reads it or 'now' for everything, INTEGER Unix microseconds. */
-static int read_cutoff(sqlite3_context *context, sqlite3_value *value, int64_t *cutoff,
-                       rbt_error *error) {
-    static const char who[] = "audit_archive";
+int rbt_audit_time_argument(sqlite3 *db, sqlite3_value *value, const char *who,
+                            const char *argument, int64_t *time_us, rbt_error *error) {
     if (sqlite3_value_type(value) == SQLITE_INTEGER) {
-        *cutoff = sqlite3_value_int64(value);
-        if (*cutoff == INT64_MIN) ++*cutoff;
+        *time_us = sqlite3_value_int64(value);
+        if (*time_us == INT64_MIN) ++*time_us;
         return SQLITE_OK;
     }
-    const char *text = rbt_text_argument(value, who, "before", error);
+    const char *text = rbt_text_argument(value, who, argument, error);
     if (!text) return error->code;
     if (sqlite3_stricmp(text, "now") == 0) {
-        *cutoff = INT64_MAX;
+        *time_us = INT64_MAX;
         return SQLITE_OK;
     }
     sqlite3_stmt *date = rbt_prepare(
-        rbt_connection_of(context)->db, error, who,
+        db, error, who,
         "SELECT CAST(round((julianday(%Q) - 2440587.5) * 86400000) AS INTEGER) * 1000", text);
     if (!date) return error->code;
     if (sqlite3_step(date) == SQLITE_ROW && sqlite3_column_type(date, 0) != SQLITE_NULL)
-        *cutoff = sqlite3_column_int64(date, 0);
+        *time_us = sqlite3_column_int64(date, 0);
     else
         rbt_fail(error, SQLITE_ERROR,
-                 "%s: before must be a date like '2026-01-31', 'now', or Unix microseconds", who);
+                 "%s: %s must be a date like '2026-01-31', 'now', or Unix microseconds", who,
+                 argument);
     sqlite3_finalize(date);
     return error->code;
 }
@@ -252,10 +285,13 @@ static void audit_archive(sqlite3_context *context, int argc, sqlite3_value **ar
     archive_call call = {.cutoff = INT64_MIN};
     const char *name = rbt_text_argument(argv[0], who, "log", &error);
     if (argc > 1) call.directory = rbt_text_argument(argv[1], who, "directory", &error);
-    if (argc > 2 && error.code == SQLITE_OK) read_cutoff(context, argv[2], &call.cutoff, &error);
+    if (argc > 2 && error.code == SQLITE_OK)
+        rbt_audit_time_argument(rbt_connection_of(context)->db, argv[2], who, "before",
+                                &call.cutoff, &error);
     if (error.code == SQLITE_OK) {
         call.every = strcmp(name, "*") == 0;
         rbt_logs_visit(rbt_connection_of(context), name, who, archive_log, &call, &error);
+        rbt_audit_each_end(&call.each, &error);
     }
     if (error.code == SQLITE_OK && call.report.length == 0)
         rbt_buffer_add_text(&call.report,
@@ -270,6 +306,7 @@ static void audit_archive(sqlite3_context *context, int argc, sqlite3_value **ar
 typedef struct prune_call {
     bool every;
     rbt_buffer report;
+    rbt_audit_each each;
 } prune_call;
 
 static int prune_log(rbt_log *log, void *context, rbt_error *error) {
@@ -279,8 +316,11 @@ static int prune_log(rbt_log *log, void *context, rbt_error *error) {
     bool passed_over = call->every && !settings.archive;
     rbt_settings_free(&settings);
     if (error->code != SQLITE_OK || passed_over) return error->code;
-    if (call->report.length) rbt_buffer_add_byte(&call->report, '\n');
-    return rbt_prune_run(log, &call->report, error);
+    rbt_buffer line = {0};
+    rbt_prune_run(log, &line, error);
+    rbt_audit_add_report(&call->report, &line);
+    rbt_buffer_free(&line);
+    return rbt_audit_each_done(&call->each, call->every, error);
 }
 
 static void audit_prune(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -292,6 +332,7 @@ static void audit_prune(sqlite3_context *context, int argc, sqlite3_value **argv
     if (name) {
         call.every = strcmp(name, "*") == 0;
         rbt_logs_visit(rbt_connection_of(context), name, who, prune_log, &call, &error);
+        rbt_audit_each_end(&call.each, &error);
     }
     if (error.code == SQLITE_OK && call.report.length == 0)
         rbt_buffer_add_text(&call.report, "nothing to prune: no log declares an archive");
@@ -417,14 +458,14 @@ static void audit_succession(sqlite3_context *context, int argc, sqlite3_value *
     rbt_buffer_free(&call.resealed);
 }
 
-/* Holds on subjects are entries of rustybt_events and nothing else, so they would end with it. One that
-** cannot be read for damage keeps nobody from discarding the log. */
-static int require_no_hold(const rbt_log *log, const char *who, rbt_error *error) {
+/* Holds are entries of rustybt_events and nothing else, and so is what makes an expired segment one: they
+** would end with it. What cannot be read for damage keeps nobody from discarding that log. */
+static int require_nothing_rests_on(const rbt_log *log, const char *who, rbt_error *error) {
+    rbt_connection *connection = log->logs->connection;
     rbt_subject_holds holds = {0};
     rbt_error damage = {0};
-    if (sqlite3_stricmp(log->name, RBT_EVENTS_LOG) != 0 || strcmp(log->schema, "main") != 0)
-        return SQLITE_OK;
-    if (rbt_subject_holds_read(log->logs->connection, &holds, who, &damage) == SQLITE_NOMEM)
+    if (strcmp(log->schema, "main") == 0 &&
+        rbt_subject_holds_read(connection, &holds, who, &damage) == SQLITE_NOMEM)
         rbt_fail_nomem(error);
     else if (holds.count > 0)
         rbt_fail(error, SQLITE_ERROR,
@@ -434,6 +475,39 @@ static int require_no_hold(const rbt_log *log, const char *who, rbt_error *error
                  (long long)holds.holds[0].id);
     rbt_error_clear(&damage);
     rbt_subject_holds_free(&holds);
+    return error->code;
+}
+
+/* A log of the same schema with segments that have expired: the first one is the error. */
+typedef struct expiry_search {
+    const rbt_log *events;
+    const char *who;
+} expiry_search;
+
+static int refuse_expired(rbt_log *log, void *context, rbt_error *error) {
+    const expiry_search *search = context;
+    rbt_expired expired = {0};
+    rbt_error damage = {0}; /* such a log reads as it did before */
+    if (sqlite3_stricmp(log->schema, search->events->schema) != 0) return SQLITE_OK;
+    if (rbt_log_peek(log, &damage) == SQLITE_OK) rbt_expired_read(&expired, log, &damage);
+    if (damage.code == SQLITE_NOMEM)
+        rbt_fail_nomem(error);
+    else if (expired.count > 0)
+        rbt_fail(error, SQLITE_ERROR,
+                 "%s: segments of %s have expired, which " RBT_EVENTS_LOG
+                 " tells of: without it the log could not be read",
+                 search->who, log->name);
+    rbt_error_clear(&damage);
+    rbt_expired_free(&expired);
+    return error->code;
+}
+
+static int require_no_hold(rbt_log *log, const char *who, rbt_error *error) {
+    expiry_search search = {log, who};
+    if (sqlite3_stricmp(log->name, RBT_EVENTS_LOG) == 0 &&
+        require_nothing_rests_on(log, who, error) == SQLITE_OK)
+        rbt_logs_visit(log->logs->connection, "*", who, refuse_expired, &search, error);
+    if (error->code == SQLITE_OK) rbt_hold_refuse(log, true, who, error);
     return error->code;
 }
 
@@ -454,8 +528,8 @@ static void audit_discard(sqlite3_context *context, int argc, sqlite3_value **ar
         rbt_fail(&error, SQLITE_ERROR, "%s: it must be called by itself, as SELECT %s(log, reason)",
                  who, who);
     if (error.code == SQLITE_OK) log = rbt_log_find(connection, name, who, &error);
-    if (!log || require_no_hold(log, who, &error) != SQLITE_OK ||
-        rbt_events_prepare(connection, log->schema, who, &error) != SQLITE_OK)
+    if (!log || rbt_events_prepare(connection, log->schema, who, &error) != SQLITE_OK ||
+        require_no_hold(log, who, &error) != SQLITE_OK)
         goto cleanup;
     rbt_buffer_add_text(&detail, "{\"reason\":");
     rbt_json_add_string(&detail, reason, strlen(reason));

@@ -20,4 +20,23 @@ void rbt_audit_close(sqlite3_context *context, rbt_log *log, sqlite3_stmt *hold,
 const char *rbt_audit_note_argument(rbt_buffer *out, sqlite3_value *value, const char *function,
                                     const char *argument, rbt_error *error);
 
+/* A moment: TEXT is a date as SQLite reads it, or 'now' (INT64_MAX), INTEGER Unix microseconds. argument names
+** it in the error. */
+int rbt_audit_time_argument(sqlite3 *db, sqlite3_value *value, const char *who,
+                            const char *argument, int64_t *time_us, rbt_error *error);
+
+/* What a function does to each log when it is called with '*': one that fails keeps it from no other, and the
+** first failure is the error in the end. Starts as {0}. */
+typedef struct rbt_audit_each {
+    int64_t logs, failed;
+    rbt_error first;
+} rbt_audit_each;
+
+/* Takes what went wrong with one log off *error, but for a lack of memory. */
+int rbt_audit_each_done(rbt_audit_each *each, bool every, rbt_error *error);
+/* Appends a line to those of the other logs; nothing when there is none. */
+void rbt_audit_add_report(rbt_buffer *report, const rbt_buffer *line);
+/* The error of the whole call. */
+int rbt_audit_each_end(rbt_audit_each *each, rbt_error *error);
+
 #endif

@@ -8,6 +8,7 @@
 #include "../base/memory.h"
 #include "../base/sql_util.h"
 #include "checkpoint_store.h"
+#include "log_hold.h"
 #include "log_list.h"
 #include "log_paths.h"
 #include "log_table.h"
@@ -87,6 +88,17 @@ static int list_log(rbt_log *log, void *context, rbt_error *error) {
         rbt_fail(error, damage.code, "%s", damage.message ? damage.message : log->name);
     rbt_error_clear(&damage);
     rbt_settings settings = {0};
+    rbt_holds holds = {0};
+    int64_t held = 0;
+    /* as written: audit_holds and whatever relies on them verify them first */
+    rbt_holds_read(&holds, log->logs->connection, log->schema, false, "audit_logs", &damage);
+    bool holds_known = damage.code == SQLITE_OK;
+    if (damage.code == SQLITE_NOMEM || damage.code == SQLITE_BUSY)
+        rbt_fail(error, damage.code, "%s", damage.message ? damage.message : log->name);
+    rbt_error_clear(&damage);
+    for (size_t i = 0; i < holds.count; i++)
+        held += rbt_hold_is_on(&holds.items[i], log);
+    rbt_holds_free(&holds);
     /* where it cannot be read, as declared: audit_verify tells of damage */
     rbt_settings_read(&settings, log, "audit_logs", &damage);
     if (damage.code == SQLITE_NOMEM || damage.code == SQLITE_BUSY)
@@ -115,6 +127,10 @@ static int list_log(rbt_log *log, void *context, rbt_error *error) {
         rbt_list_i64(list, (int64_t)checkpoint_size);
     else
         rbt_list_null(list);
+    if (holds_known)
+        rbt_list_i64(list, held);
+    else
+        rbt_list_null(list);
     return error->code;
 }
 
@@ -128,8 +144,8 @@ static const rbt_list_spec logs_spec = {
     "audit_logs",
     "name TEXT, schema TEXT, entries INTEGER, hot INTEGER, archived_to INTEGER, pruned_to INTEGER, "
     "segments INTEGER, archive TEXT, archive_after TEXT, retain TEXT, sealed INTEGER, origin TEXT, "
-    "last_checkpoint_size INTEGER",
-    13,
+    "last_checkpoint_size INTEGER, held INTEGER",
+    14,
     0,
     0,
     true,

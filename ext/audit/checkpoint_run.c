@@ -186,31 +186,15 @@ static int make(const run *r, rbt_buffer *note, rbt_error *error) {
     return rbt_log_transaction_end(log, &own, who, error);
 }
 
-/* The schema's synchronous setting: 0 OFF, 1 NORMAL, 2 FULL, 3 EXTRA. */
-static int synchronous(rbt_log *log, int *level, rbt_error *error) {
-    sqlite3_stmt *pragma =
-        rbt_prepare(log->db, error, who, "PRAGMA \"%w\".synchronous", log->schema);
-    *level = 0;
-    if (!pragma) return error->code;
-    if (sqlite3_step(pragma) == SQLITE_ROW) *level = sqlite3_column_int(pragma, 0);
-    if (sqlite3_finalize(pragma) != SQLITE_OK) rbt_fail_db(error, log->db, who);
-    return error->code;
-}
+/* What one call makes. */
+typedef struct making {
+    const run *run;
+    rbt_buffer *note;
+} making;
 
-static int make_durably(const run *r, rbt_buffer *note, rbt_error *error) {
-    enum { FULL = 2 };
-    rbt_log *log = r->log;
-    int level;
-    if (synchronous(log, &level, error) != SQLITE_OK) return error->code;
-    if (level < FULL)
-        rbt_execute(log->db, error, who, "PRAGMA \"%w\".synchronous = FULL", log->schema);
-    if (error->code == SQLITE_OK) make(r, note, error);
-    if (level < FULL) {
-        rbt_error ignored = {0}; /* at worst the connection stays on the safer setting */
-        rbt_execute(log->db, &ignored, who, "PRAGMA \"%w\".synchronous = %d", log->schema, level);
-        rbt_error_clear(&ignored);
-    }
-    return error->code;
+static int make_note(void *context, rbt_error *error) {
+    const making *m = context;
+    return make(m->run, m->note, error);
 }
 
 int rbt_checkpoint_run(rbt_log *log, const char *previous, rbt_buffer *note, rbt_error *error) {
@@ -229,7 +213,7 @@ int rbt_checkpoint_run(rbt_log *log, const char *previous, rbt_buffer *note, rbt
     if (check_all(&r, error) == SQLITE_OK &&
         rbt_log_trusted_verifiers(log, NULL, who, &r.verifiers, &r.verifier_count, error) ==
             SQLITE_OK)
-        make_durably(&r, note, error);
+        rbt_log_durably(log, make_note, &(making){&r, note}, who, error);
     rbt_free(r.verifiers);
     rbt_keys_free((rbt_keys *)keys);
     return error->code;

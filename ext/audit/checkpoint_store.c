@@ -5,7 +5,9 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "../crypto/sign.h"
 #include "storage.h"
+#include "trust.h"
 
 static const char checkpoint_prefix[] = "checkpoint/", consistency_prefix[] = "consistency/";
 enum { KEY_SIZE = 40, SIZE_DIGITS = 20 };
@@ -134,23 +136,50 @@ typedef struct keeping {
     uint64_t from, to;
 } keeping;
 
-static int keep_proof(void *context, uint64_t size, const char *note, size_t length,
-                      rbt_error *error) {
-    const keeping *k = context;
+/* Whether the kept proof of that tree is there and leads from its root to the log's tree. */
+static int keeps_already(rbt_log *log, uint64_t size, const rbt_hash *root, bool *kept,
+                         rbt_error *error) {
+    rbt_proof proof;
+    rbt_hash end_root;
+    *kept = false;
+    if (read_kept(log, size, &proof, kept, error) == SQLITE_OK && *kept &&
+        rbt_tree_root(&end_root, block_end(size), rbt_log_node, log, error) == SQLITE_OK)
+        *kept = rbt_consistency_verify(&proof, size, block_end(size), root, &end_root);
+    return error->code;
+}
+
+static int keep_proof(const keeping *k, uint64_t size, const rbt_hash *root, rbt_error *error) {
     rbt_proof proof;
     char key[KEY_SIZE];
-    (void)note;
-    (void)length;
-    if (size <= k->from || size >= k->to || size % RBT_TILE_HASHES == 0) return SQLITE_OK;
-    if (rbt_tree_consistency(&proof, size, block_end(size), rbt_log_node, k->log, error) !=
-        SQLITE_OK)
+    bool kept = false;
+    if (size <= k->from || size >= k->to || size % RBT_TILE_HASHES == 0) return error->code;
+    if (keeps_already(k->log, size, root, &kept, error) != SQLITE_OK || kept ||
+        rbt_tree_consistency(&proof, size, block_end(size), rbt_log_node, k->log, error) !=
+            SQLITE_OK)
         return error->code;
     return rbt_log_meta_set_bytes(k->log, key_of(key, consistency_prefix, size), proof.hashes,
                                   proof.count * sizeof *proof.hashes, false, error);
 }
 
+static int keep_checkpoint(void *context, uint64_t size, const char *note, size_t length,
+                           rbt_error *error) {
+    rbt_checkpoint checkpoint = {0}; /* of one that cannot be read, no kept proof fits the root */
+    const char *why;
+    size_t text_length;
+    if (note && rbt_note_split(note, length, &text_length, &why))
+        rbt_checkpoint_parse(&checkpoint, note, text_length);
+    return keep_proof(context, size, &checkpoint.root, error);
+}
+
 int rbt_checkpoints_keep_proofs(rbt_log *log, uint64_t from, uint64_t to, rbt_error *error) {
     keeping k = {log, from, to};
-    if (from >= to) return error->code;
-    return rbt_checkpoints_visit(log, from, keep_proof, &k, error);
+    rbt_successions notes = {0};
+    if (from >= to || rbt_checkpoints_visit(log, from, keep_checkpoint, &k, error) != SQLITE_OK)
+        return error->code;
+    rbt_log_successions(log, &notes, error);
+    for (size_t i = 0; i < notes.count && error->code == SQLITE_OK; i++)
+        if (notes.notes[i].succession.size <= log->frontier.size)
+            keep_proof(&k, notes.notes[i].succession.size, &notes.notes[i].succession.root, error);
+    rbt_successions_free(&notes);
+    return error->code;
 }

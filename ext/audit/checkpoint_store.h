@@ -39,8 +39,9 @@ int rbt_checkpoints_visit(rbt_log *log, uint64_t from, rbt_checkpoint_visitor vi
 int rbt_checkpoint_extended(rbt_log *log, const rbt_checkpoint *checkpoint, bool *extended,
                             rbt_error *error);
 
-/* Keeps the consistency proofs of the stored checkpoints with more than `from` and fewer than `to`
-** leaves, before prune drops these leaves' hashes. `to` is a multiple of 256. */
+/* Keeps the consistency proofs of the stored checkpoints and succession notes of more than `from` and
+** fewer than `to` leaves, before prune drops these leaves' hashes, or their segment expires, which could
+** give them back. `to` is a multiple of 256. */
 int rbt_checkpoints_keep_proofs(rbt_log *log, uint64_t from, uint64_t to, rbt_error *error);
 
 #endif

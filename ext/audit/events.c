@@ -48,13 +48,16 @@ int rbt_events_add(rbt_connection *connection, const char *schema, const char *a
                    const char *log, rbt_buffer *detail, const char *who, rbt_error *error) {
     char *text = rbt_buffer_text(detail);
     if (!text) return rbt_fail_nomem(error);
-    sqlite3_stmt *insert = rbt_prepare(
-        connection->db, error, who,
-        "INSERT INTO \"%w\"." RBT_EVENTS_LOG "(action, log, detail) VALUES(?1, ?2, ?3)", schema);
+    sqlite3_stmt *insert = rbt_prepare(connection->db, error, who,
+                                       "INSERT INTO \"%w\"." RBT_EVENTS_LOG
+                                       "(action, log, detail, tier) VALUES(?1, ?2, ?3, ?4)",
+                                       schema);
     if (!insert) return error->code;
     sqlite3_bind_text(insert, 1, action, -1, SQLITE_STATIC);
     sqlite3_bind_text(insert, 2, log, -1, SQLITE_STATIC);
     sqlite3_bind_text(insert, 3, text, -1, SQLITE_STATIC);
+    /* no SQL can make such a value (sqlite.org/bindptr.html) */
+    sqlite3_bind_pointer(insert, 4, connection, RBT_EVENTS_PASS, NULL);
     rbt_run(connection->db, insert, error, who);
     sqlite3_finalize(insert);
     return error->code;
@@ -68,7 +71,7 @@ int rbt_events_visit(rbt_connection *connection, const char *schema, const char 
         return error->code;
     /* through the log, not its storage: what was archived and pruned counts, too */
     sqlite3_stmt *rows = rbt_prepare(connection->db, error, who,
-                                     "SELECT detail FROM \"%w\"." RBT_EVENTS_LOG
+                                     "SELECT detail, recorded_at FROM \"%w\"." RBT_EVENTS_LOG
                                      " WHERE log = %Q AND action = %Q ORDER BY id",
                                      schema, log, action);
     while (rows && error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
@@ -76,7 +79,8 @@ int rbt_events_visit(rbt_connection *connection, const char *schema, const char 
         if (!detail)
             rbt_fail_nomem(error);
         else
-            visit(context, detail, (size_t)sqlite3_column_bytes(rows, 0), error);
+            visit(context, sqlite3_column_int64(rows, 1), detail,
+                  (size_t)sqlite3_column_bytes(rows, 0), error);
     }
     if (rows && sqlite3_finalize(rows) != SQLITE_OK) rbt_fail_db(error, connection->db, who);
     return error->code;

@@ -11,6 +11,10 @@
 
 #define RBT_EVENTS_LOG "rustybt_events"
 
+/* Who may write to the database must not be able to release a hold, or hide entries as expired, by an INSERT:
+** the log takes an event only with a pointer of this type in the hidden column tier. */
+#define RBT_EVENTS_PASS "rustybt_event"
+
 /* Makes the log in that schema unless it is there: sealed when the ring has a key. */
 int rbt_events_prepare(rbt_connection *connection, const char *schema, const char *who,
                        rbt_error *error);
@@ -20,9 +24,9 @@ int rbt_events_prepare(rbt_connection *connection, const char *schema, const cha
 int rbt_events_add(rbt_connection *connection, const char *schema, const char *action,
                    const char *log, rbt_buffer *detail, const char *who, rbt_error *error);
 
-/* Called with the detail of an event, JSON text; returns SQLITE_OK to go on. */
-typedef int (*rbt_event_visitor)(void *context, const char *detail, size_t length,
-                                 rbt_error *error);
+/* Called with an event's time, and its detail, JSON text; returns SQLITE_OK to go on. */
+typedef int (*rbt_event_visitor)(void *context, int64_t recorded_at, const char *detail,
+                                 size_t length, rbt_error *error);
 
 /* Visits the events of this action on that log, oldest first; none when the schema has no rustybt_events. */
 int rbt_events_visit(rbt_connection *connection, const char *schema, const char *action,

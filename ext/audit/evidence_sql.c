@@ -11,6 +11,7 @@
 #include "checkpoint_run.h"
 #include "checkpoint_store.h"
 #include "checkpoint_trust.h"
+#include "expired.h"
 #include "log_rows.h"
 #include "proof.h"
 
@@ -118,7 +119,8 @@ static int write_proof(rbt_log *log, uint64_t id, const char *who, rbt_buffer *o
                  log->name);
         goto cleanup;
     }
-    if (rbt_tree_inclusion(&path, id, checkpoint.size, rbt_log_node, log, error) != SQLITE_OK ||
+    if ((id > 0 && rbt_expired_refuse(log, (int64_t)id, error) != SQLITE_OK) ||
+        rbt_tree_inclusion(&path, id, checkpoint.size, rbt_log_node, log, error) != SQLITE_OK ||
         rbt_log_leaf(log, (int64_t)id, &leaf, &found, error) != SQLITE_OK)
         goto cleanup;
     rbt_leaf_hash(&hash, leaf.data ? leaf.data : (const uint8_t *)"", leaf.length);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
 ** From hot to cold: writing segments, and deleting rows that verified segments hold (DESIGN §7,
-** Protocol). And from one signing key to the next (DESIGN §5). They do their own transactions and so
+** Protocol); moving segments, and removing those whose time has come. And from one signing key to the next (DESIGN §5). They do their own transactions and so
 ** refuse to run inside one.
 */
 #ifndef RBT_AUDIT_LIFECYCLE_H
@@ -19,6 +19,16 @@ int rbt_archive_run(rbt_log *log, const char *directory, int64_t cutoff_us, rbt_
 
 /* Deletes hot rows that published segments hold, each verified anew first. */
 int rbt_prune_run(rbt_log *log, rbt_buffer *report, rbt_error *error);
+
+/* Removes the segments whose entries are all past the log's retain, and not held. The log and rustybt_events
+** are verified first. as_of_us: until when time is known to have come, said by a person (INT64_MAX: the
+** clock is right); INT64_MIN: as far as entries attest to it (attested.h). Appends one line. */
+int rbt_expire_run(rbt_log *log, int64_t as_of_us, rbt_buffer *report, rbt_error *error);
+
+/* Moves the published segments into another directory, one by one. Appends one line. */
+int rbt_relocate_run(rbt_log *log, const char *directory, rbt_buffer *report, rbt_error *error);
+/* Removes what a run of rbt_relocate_run that died has left in the old directory. who begins errors. */
+int rbt_relocate_finish(rbt_log *log, const char *who, rbt_error *error);
 
 /* What audit_succession did to a log. */
 typedef struct rbt_succession_outcome {
@@ -49,5 +59,12 @@ int rbt_log_transaction_begin(rbt_log *log, rbt_transaction *transaction, const 
                               rbt_error *error);
 int rbt_log_transaction_end(rbt_log *log, rbt_transaction *transaction, const char *who,
                             rbt_error *error);
+
+/* Runs work, which makes a transaction of its own, under synchronous=FULL: what it commits is on disk when
+** this returns, also in WAL mode with synchronous=NORMAL, where a commit alone is not
+** (sqlite.org/pragma.html#pragma_synchronous). For what something outside the database relies on. */
+typedef int (*rbt_durable_work)(void *context, rbt_error *error);
+int rbt_log_durably(rbt_log *log, rbt_durable_work work, void *context, const char *who,
+                    rbt_error *error);
 
 #endif

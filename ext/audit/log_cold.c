@@ -5,6 +5,7 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "expired.h"
 #include "log_paths.h"
 #include "trust.h"
 
@@ -252,38 +253,47 @@ static bool read_segment(cold_segment *segment, rbt_log *log, sqlite3_stmt *row,
     return segment->path != NULL;
 }
 
-/* The segments that hold 1 … up_to, checked for gaps. */
+/* Adds a segment that is there to be read. */
+static int add_segment(rbt_cold *cold, sqlite3_stmt *row, rbt_error *error) {
+    cold_segment *segments =
+        rbt_realloc(cold->segments, (cold->segment_count + 1) * sizeof *segments);
+    if (!segments) return rbt_fail_nomem(error);
+    cold->segments = segments;
+    memset(&segments[cold->segment_count], 0, sizeof *segments);
+    if (read_segment(&segments[cold->segment_count], cold->log, row, error)) cold->segment_count++;
+    return error->code;
+}
+
+/* The segments that hold 1 … up_to, checked for gaps. What has expired is none: the entries are gone. */
 static int take_segments(rbt_cold *cold, rbt_error *error) {
     rbt_log *log = cold->log;
-    int64_t covered = 0;
+    rbt_expired expired = {0};
+    int64_t covered = -1;
+    if (rbt_expired_read(&expired, log, error) != SQLITE_OK) return error->code;
     sqlite3_stmt *rows = rbt_prepare(log->db, error, log->name,
-                                     "SELECT first_id, last_id, directory, file, manifest_sha256 "
-                                     "FROM \"%w\".\"%w_segments\" WHERE status = 'published' AND "
-                                     "first_id <= %lld ORDER BY first_id",
+                                     "SELECT first_id, last_id, directory, file, manifest_sha256, "
+                                     "status FROM \"%w\".\"%w_segments\" WHERE status <> 'planned' "
+                                     "AND first_id <= %lld ORDER BY first_id",
                                      log->schema, log->name, (long long)cold->up_to);
-    if (!rows) return error->code;
-    while (error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
-        cold_segment *segments =
-            rbt_realloc(cold->segments, (cold->segment_count + 1) * sizeof *segments);
-        if (!segments) {
-            rbt_fail_nomem(error);
+    while (rows && error->code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW) {
+        int64_t first_id = sqlite3_column_int64(rows, 0), last_id = sqlite3_column_int64(rows, 1);
+        const char *status = (const char *)sqlite3_column_text(rows, 5);
+        if (!status) rbt_fail_nomem(error);
+        if (!status || first_id != covered + 1 || last_id < first_id) break;
+        const rbt_expired_segment *gone = rbt_expired_find(&expired, first_id);
+        if (strcmp(status, "published") == 0)
+            add_segment(cold, rows, error);
+        else if (!gone || gone->last_id != last_id)
             break;
-        }
-        cold->segments = segments;
-        cold_segment *segment = &segments[cold->segment_count];
-        memset(segment, 0, sizeof *segment);
-        if (!read_segment(segment, log, rows, error)) break;
-        cold->segment_count++;
-        int64_t expected = cold->segment_count == 1 ? 0 : covered + 1;
-        if (segment->first_id != expected || segment->last_id < segment->first_id) break;
-        covered = segment->last_id;
+        covered = last_id;
     }
     if (sqlite3_finalize(rows) != SQLITE_OK && error->code == SQLITE_OK)
-        return rbt_fail_db(error, log->db, log->name);
+        rbt_fail_db(error, log->db, log->name);
+    rbt_expired_free(&expired);
     if (error->code == SQLITE_OK && covered < cold->up_to)
         rbt_fail(error, SQLITE_CORRUPT_VTAB,
                  "%s: entries after %lld were pruned, but no segment of them is recorded",
-                 log->name, (long long)covered);
+                 log->name, (long long)(covered > 0 ? covered : 0));
     return error->code;
 }
 

@@ -6,6 +6,7 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "expired.h"
 
 typedef enum phase { PHASE_DONE, PHASE_COLD, PHASE_HOT, PHASE_COUNT } phase;
 
@@ -18,6 +19,8 @@ typedef struct log_cursor {
     rbt_cold *cold;
     const rbt_leaf *leaf; /* in PHASE_COLD */
     int64_t count, end;   /* in PHASE_COUNT: ids count … end */
+    rbt_expired expired;  /* in PHASE_COUNT: ids that are gone */
+    size_t expired_passed;
 } log_cursor;
 
 static rbt_log *log_of(log_cursor *cursor) {
@@ -58,6 +61,8 @@ static void finish(log_cursor *cursor) {
     cursor->cold = NULL;
     rbt_free(cursor->query.terms);
     memset(&cursor->query, 0, sizeof cursor->query);
+    rbt_expired_free(&cursor->expired);
+    cursor->expired_passed = 0;
     cursor->now = PHASE_DONE;
     cursor->hot_ahead = cursor->cold_ahead = false;
 }
@@ -100,6 +105,15 @@ static int step_hot(log_cursor *cursor, rbt_error *error) {
     return code;
 }
 
+/* To the next id, past those that have expired. */
+static int count_on(log_cursor *cursor) {
+    cursor->count++;
+    while (cursor->expired_passed < cursor->expired.count &&
+           cursor->expired.segments[cursor->expired_passed].first_id <= cursor->count)
+        cursor->count = cursor->expired.segments[cursor->expired_passed++].last_id + 1;
+    return cursor->count <= cursor->end ? SQLITE_ROW : SQLITE_DONE;
+}
+
 /* Moves to the next entry, through the phases that are ahead. */
 static int advance(log_cursor *cursor, rbt_error *error) {
     for (;;) {
@@ -109,7 +123,7 @@ static int advance(log_cursor *cursor, rbt_error *error) {
         else if (cursor->now == PHASE_COLD)
             code = rbt_cold_next(cursor->cold, &cursor->leaf, error);
         else if (cursor->now == PHASE_COUNT)
-            code = ++cursor->count <= cursor->end ? SQLITE_ROW : SQLITE_DONE;
+            code = count_on(cursor);
         if (code == SQLITE_ROW) return SQLITE_OK;
         if (code != SQLITE_DONE) {
             cursor->now = PHASE_DONE;
@@ -168,9 +182,12 @@ int rbt_log_cursor_filter(sqlite3_vtab_cursor *base, int number, const char *tex
     finish(cursor);
     if (rbt_query_parse(&cursor->query, text, argument_count, &error) != SQLITE_OK) goto cleanup;
     if (cursor->query.flags & RBT_PLAN_COUNT) {
-        /* Ids have no gaps, so a count needs no row. */
+        /* Ids have no gaps but where segments have expired, so a count needs no row. */
         if (rbt_log_peek(log, &error) != SQLITE_OK) goto cleanup;
         cursor->count = log->declaration->reads_cold ? 0 : log->pruned_to;
+        if (cursor->count < log->pruned_to &&
+            rbt_expired_read(&cursor->expired, log, &error) != SQLITE_OK)
+            goto cleanup;
         cursor->end = (int64_t)log->frontier.size - 1;
         cursor->now = PHASE_COUNT;
         advance(cursor, &error);

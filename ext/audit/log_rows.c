@@ -5,6 +5,7 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "expired.h"
 #include "log_cold.h"
 #include "log_values.h"
 #include "storage.h"
@@ -119,6 +120,7 @@ int rbt_log_leaf(rbt_log *log, int64_t id, rbt_buffer *out, bool *found, rbt_err
         hot_leaf(log, id, out, found, error);
     } else {
         cold_leaf(log, id, out, found, error);
+        if (!*found && error->code == SQLITE_OK) rbt_expired_refuse(log, id, error);
     }
     if (out->failed) rbt_fail_nomem(error);
     return error->code;
@@ -176,6 +178,8 @@ int rbt_log_pruned_block(rbt_log *log, uint64_t block, const rbt_hash **hashes, 
         filled = 1;
     }
     if (read_cold_block(log, first, log->block, &filled, error) != SQLITE_OK ||
+        (filled < RBT_TILE_HASHES &&
+         rbt_expired_fill_block(log, block, log->block, &filled, error) != SQLITE_OK) ||
         rbt_log_node(log, 8, block, &node, error) != SQLITE_OK)
         return error->code;
     memcpy(fold, log->block, sizeof fold);

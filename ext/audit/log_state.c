@@ -9,6 +9,8 @@
 #include "../crypto/keys.h"
 #include "events.h"
 #include "genesis.h"
+#include "log_paths.h"
+#include "segment_store.h"
 #include "storage.h"
 #include "succession.h"
 
@@ -349,6 +351,21 @@ static int try_defaults(rbt_log *log, rbt_error *error) {
     return error->code;
 }
 
+/* A log whose segments could never be written is refused at once. */
+static int check_archivable(rbt_log *log, rbt_error *error) {
+    const struct rbt_segment_store *store = log->logs->connection->segments;
+    rbt_buffer file = {0};
+    if (!store) return error->code;
+    store->name(&file, log->name, 0, 0);
+    const char *text = rbt_buffer_text(&file);
+    if (text)
+        rbt_log_file_name_fits(log, text, log->name, error);
+    else
+        rbt_fail_nomem(error);
+    rbt_buffer_free(&file);
+    return error->code;
+}
+
 int rbt_log_create(rbt_log *log, rbt_error *error) {
     rbt_storage storage = {0};
     rbt_buffer genesis = {0};
@@ -356,6 +373,7 @@ int rbt_log_create(rbt_log *log, rbt_error *error) {
     int64_t now = rbt_clock_us();
     uint8_t log_id[16];
     randombytes_buf(log_id, sizeof log_id);
+    if (log->declaration->archive) check_archivable(log, error);
     rbt_genesis_write(&genesis, log->name, log->declaration, log_id, now, error);
     if (error->code == SQLITE_OK && try_defaults(log, error) == SQLITE_OK)
         rbt_storage_build(&storage, log->name, log->declaration, error);

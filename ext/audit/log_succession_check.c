@@ -8,6 +8,7 @@
 
 #include "../base/json.h"
 #include "../base/memory.h"
+#include "checkpoint_store.h"
 #include "events.h"
 #include "trust.h"
 
@@ -34,20 +35,22 @@ static int check_root(check *c, size_t i, rbt_error *error) {
     const rbt_succession *note = &c->notes.notes[i].succession;
     unsigned long long number = i + 1, size = note->size;
     rbt_error unknown = {0};
+    rbt_checkpoint tree = {.size = note->size, .root = note->root};
     rbt_hash root;
+    bool extended = false;
     if (note->size > log->frontier.size)
         rbt_log_problem(c->v, kind, -1,
                         "succession %llu is of size %llu, the log has only %llu leaves: it was "
                         "rolled back",
                         number, size, (unsigned long long)log->frontier.size);
-    else if (rbt_tree_root(&root, note->size, rbt_log_node, log, &unknown) == SQLITE_NOMEM)
+    else if (rbt_checkpoint_extended(log, &tree, &extended, &unknown) == SQLITE_NOMEM)
         rbt_fail_nomem(error);
     else if (unknown.code != SQLITE_OK)
         rbt_log_problem(c->v, kind, -1,
                         "the root at size %llu, which succession %llu names, cannot be computed: "
                         "%s",
                         size, number, unknown.message ? unknown.message : "the tree is damaged");
-    else if (!rbt_hash_equal(&root, &note->root))
+    else if (!extended && rbt_tree_root(&root, note->size, rbt_log_node, log, error) == SQLITE_OK)
         rbt_log_problem(c->v, kind, -1,
                         "the log's first %llu leaves have the root %s, succession %llu says %s: it "
                         "was re-written",
@@ -87,7 +90,9 @@ static int check_history(check *c, rbt_error *error) {
 }
 
 /* What rustybt_events says of this very log must be stored in it. */
-static int compare_event(void *context, const char *detail, size_t length, rbt_error *error) {
+static int compare_event(void *context, int64_t recorded_at, const char *detail, size_t length,
+                         rbt_error *error) {
+    (void)recorded_at;
     check *c = context;
     rbt_json document = {0};
     rbt_error malformed = {0}; /* no event of ours */

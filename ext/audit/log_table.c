@@ -11,6 +11,8 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "events.h"
+#include "log_hold.h"
 #include "log_values.h"
 #include "storage.h"
 
@@ -76,6 +78,8 @@ static int log_destroy(sqlite3_vtab *table) {
     if (!rbt_log_is_discarded(log) && rbt_log_peek(log, &error) == SQLITE_OK &&
         log->frontier.size > 1)
         rbt_fail(&error, SQLITE_READONLY, "%s: the log has entries", log->name);
+    /* a hold may have been made since audit_discard, or be on a log that is empty yet */
+    if (error.code == SQLITE_OK) rbt_hold_refuse(log, false, log->name, &error);
     if (error.code == SQLITE_OK) rbt_storage_drop(log->db, log->schema, log->name, &error);
     int code = rbt_vtab_error(table, &error);
     if (code != SQLITE_OK) return code;
@@ -108,6 +112,10 @@ static int log_update(sqlite3_vtab *table, int argc, sqlite3_value **argv, sqlit
     } else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) {
         rbt_fail(&error, SQLITE_READONLY, "%s is append-only: entries are never changed",
                  log->name);
+    } else if (sqlite3_stricmp(log->name, RBT_EVENTS_LOG) == 0 &&
+               sqlite3_value_pointer(argv[argc - 1], RBT_EVENTS_PASS) == NULL) {
+        rbt_fail(&error, SQLITE_READONLY,
+                 RBT_EVENTS_LOG " is written by rustybt alone, when something is done to a log");
     } else if (sqlite3_value_type(argv[1]) != SQLITE_NULL ||
                sqlite3_value_type(argv[2]) != SQLITE_NULL) {
         rbt_fail(&error, SQLITE_ERROR, "%s: id is given by the log; leave it out or NULL",

@@ -62,3 +62,30 @@ int rbt_log_transaction_end(rbt_log *log, rbt_transaction *transaction, const ch
     rbt_log_forget(log, true);
     return error->code;
 }
+
+/* The schema's synchronous setting: 0 OFF, 1 NORMAL, 2 FULL, 3 EXTRA. */
+static int synchronous(rbt_log *log, int *level, const char *who, rbt_error *error) {
+    sqlite3_stmt *pragma =
+        rbt_prepare(log->db, error, who, "PRAGMA \"%w\".synchronous", log->schema);
+    *level = 0;
+    if (!pragma) return error->code;
+    if (sqlite3_step(pragma) == SQLITE_ROW) *level = sqlite3_column_int(pragma, 0);
+    if (sqlite3_finalize(pragma) != SQLITE_OK) rbt_fail_db(error, log->db, who);
+    return error->code;
+}
+
+int rbt_log_durably(rbt_log *log, rbt_durable_work work, void *context, const char *who,
+                    rbt_error *error) {
+    enum { FULL = 2 };
+    int level;
+    if (synchronous(log, &level, who, error) != SQLITE_OK) return error->code;
+    if (level < FULL)
+        rbt_execute(log->db, error, who, "PRAGMA \"%w\".synchronous = FULL", log->schema);
+    if (error->code == SQLITE_OK) work(context, error);
+    if (level < FULL) {
+        rbt_error ignored = {0}; /* at worst the connection stays on the safer setting */
+        rbt_execute(log->db, &ignored, who, "PRAGMA \"%w\".synchronous = %d", log->schema, level);
+        rbt_error_clear(&ignored);
+    }
+    return error->code;
+}

@@ -202,8 +202,10 @@ static void report_verified(rbt_verification *v, int64_t segments, int64_t check
     int64_t entries = (int64_t)log->frontier.size - 1;
     rbt_buffer_printf(&text, "%s: %lld %s", log->name, (long long)entries, rbt_entries(entries));
     if (log->pruned_to)
-        rbt_buffer_printf(&text, " (%lld hot, %lld cold)", (long long)(entries - log->pruned_to),
-                          (long long)log->pruned_to);
+        rbt_buffer_printf(&text, " (%lld hot, %lld cold", (long long)(entries - log->pruned_to),
+                          (long long)(log->pruned_to - v->expired));
+    if (v->expired) rbt_buffer_printf(&text, ", %lld expired", (long long)v->expired);
+    if (log->pruned_to) rbt_buffer_add_byte(&text, ')');
     if (segments)
         rbt_buffer_printf(&text, ", %lld signed segment%s", (long long)segments,
                           segments == 1 ? "" : "s");

@@ -17,12 +17,13 @@ typedef struct rbt_verification {
     rbt_finding_sink sink;
     void *context;
     int64_t problems; /* error findings so far */
+    int64_t expired;  /* entries that have expired, once segments were checked */
     bool quick;       /* only what takes no look at each entry, and no file */
 } rbt_verification;
 
 /* Verifies the log as one snapshot. checkpoint: a signed note that the log must extend, or NULL; vkeys:
-** whom to trust, or NULL (audit/trust.h). An intact log gives one "info" finding of kind "verified" and
-** none of level "error"; quick verification gives problems alone. Returns an error only when the verification itself could not be done. */
+** whom to trust, or NULL (audit/trust.h). An intact log gives one "info" finding of kind "verified", one
+** of kind "expired" for each range of entries that has, and none of level "error"; quick verification gives problems alone. Returns an error only when the verification itself could not be done. */
 int rbt_log_verify(rbt_verification *verification, const char *checkpoint, const char *vkeys,
                    rbt_error *error);
 

@@ -44,7 +44,20 @@ typedef struct rbt_segment_summary {
     rbt_hash root_before, root_after;
     uint8_t manifest_sha256[32];
     int64_t retain_until_us;
+    bool has_previous; /* the manifest names the one before it, by its SHA-256: */
+    uint8_t previous_manifest[32];
 } rbt_segment_summary;
+
+/* A segment on its way to another directory; all pointers borrowed. */
+typedef struct rbt_segment_copy {
+    const char *who;       /* begins error messages: "audit_relocate" */
+    const char *from;      /* the file's path */
+    const char *directory; /* must exist; where the copy goes */
+    const char *name;      /* file name */
+    const rbt_verifier *verifiers;
+    size_t verifier_count;
+    const uint8_t *manifest_sha256; /* 32 bytes: which segment it must be */
+} rbt_segment_copy;
 
 /* Gives the next line, without newline: SQLITE_ROW with *line and *length (valid until the next call),
 ** SQLITE_DONE, or the error's code. */
@@ -102,6 +115,21 @@ typedef struct rbt_segment_store {
     int (*scan_next)(rbt_segment_scan *scan, const rbt_leaf **leaf, const char **line,
                      size_t *line_length, rbt_error *error);
     void (*scan_close)(rbt_segment_scan *scan); /* NULL is fine */
+
+    /* Appends the manifest and the signed note of a file as they stand in it: what outlives the file.
+    ** Its form is checked, its signature and contents are not; the first problem is the error. */
+    int (*read_signed)(const char *who, const char *path, rbt_buffer *manifest, rbt_buffer *note,
+                       rbt_error *error);
+    /* Checks such a manifest and note by themselves: form, signature. what begins each sentence of a
+    ** problem, as the path does in verify, which this follows in all else. */
+    int (*verify_signed)(const char *what, const rbt_buffer *manifest, const rbt_buffer *note,
+                         const rbt_verifier *verifiers, size_t verifier_count,
+                         rbt_problem_sink sink, void *sink_context, rbt_segment_summary *summary,
+                         int64_t *problems, rbt_error *error);
+    /* Copies a segment: O_EXCL temporary, fsync, close, verified in full, renamed without replacing,
+    ** fsync of the directory. A file of that name already there is adopted when it is this very
+    ** segment and verifies. On failure nothing is published. The source is only read. */
+    int (*copy)(const rbt_segment_copy *copy, rbt_error *error);
 } rbt_segment_store;
 
 #endif

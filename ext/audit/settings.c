@@ -72,7 +72,9 @@ static const char *member_text(rbt_buffer *out, const rbt_json *document, const 
     return rbt_buffer_text(out);
 }
 
-static int replay_event(void *context, const char *detail, size_t length, rbt_error *error) {
+static int replay_event(void *context, int64_t recorded_at, const char *detail, size_t length,
+                        rbt_error *error) {
+    (void)recorded_at;
     const replay *r = context;
     rbt_json document = {0};
     rbt_buffer option = {0}, value = {0}, log_id = {0};

@@ -9,7 +9,7 @@
 #include "../base/sql_util.h"
 #include "../base/transaction.h"
 #include "events.h"
-#include "log_verify.h"
+#include "events_check.h"
 
 #define HOLD "subject_hold"
 #define RELEASE "subject_release"
@@ -23,53 +23,6 @@ void rbt_subject_holds_free(rbt_subject_holds *holds) {
         free_hold(&holds->holds[i]);
     rbt_free(holds->holds);
     *holds = (rbt_subject_holds){0};
-}
-
-/* Keeps the first problem. */
-static void first_problem(void *context, const char *level, const char *kind, int64_t id,
-                          const char *detail) {
-    rbt_buffer *problem = context;
-    (void)kind;
-    (void)id;
-    if (strcmp(level, "error") == 0 && problem->length == 0) rbt_buffer_add_text(problem, detail);
-}
-
-/* The events log of main; NULL without an error when main has nothing of that name. A log of that name
-** in temp does not stand in for it. */
-static rbt_log *events_of_main(rbt_connection *connection, const char *who, rbt_error *error) {
-    bool present = false;
-    sqlite3_stmt *look = rbt_prepare(
-        connection->db, error, who,
-        "SELECT count(*) FROM main.sqlite_schema WHERE name IN ('" RBT_EVENTS_LOG
-        "', '" RBT_EVENTS_LOG "_rows', '" RBT_EVENTS_LOG "_meta', '" RBT_EVENTS_LOG "_gate')");
-    if (look == NULL) return NULL;
-    if (sqlite3_step(look) == SQLITE_ROW) present = sqlite3_column_int(look, 0) > 0;
-    if (sqlite3_finalize(look) != SQLITE_OK) rbt_fail_db(error, connection->db, who);
-    if (!present || error->code != SQLITE_OK) return NULL;
-    rbt_log *log = rbt_log_find(connection, "main." RBT_EVENTS_LOG, who, error);
-    if (log && (strcmp(log->schema, "main") != 0 || strcmp(log->name, RBT_EVENTS_LOG) != 0)) {
-        rbt_fail(error, SQLITE_ERROR, "%s: log \"%s\" of schema %s hides main." RBT_EVENTS_LOG, who,
-                 log->name, log->schema);
-        rbt_log_release(log);
-        return NULL;
-    }
-    return log;
-}
-
-static int verify(rbt_log *log, const char *who, rbt_error *error) {
-    rbt_buffer problem = {0};
-    rbt_verification verification = {
-        .log = log, .who = who, .sink = first_problem, .context = &problem};
-    if (rbt_log_verify(&verification, NULL, NULL, error) == SQLITE_OK &&
-        verification.problems > 0) {
-        const char *text = rbt_buffer_text(&problem);
-        rbt_fail(error, SQLITE_CORRUPT_VTAB,
-                 "%s: it cannot be known which holds stand, since " RBT_EVENTS_LOG
-                 " does not verify: %s",
-                 who, text ? text : "out of memory");
-    }
-    rbt_buffer_free(&problem);
-    return error->code;
 }
 
 static int add_hold(rbt_subject_holds *holds, const rbt_subject_hold *hold, rbt_error *error) {
@@ -160,9 +113,10 @@ static int read_events(rbt_connection *connection, rbt_subject_holds *holds, con
 
 int rbt_subject_holds_read(rbt_connection *connection, rbt_subject_holds *holds, const char *who,
                            rbt_error *error) {
-    rbt_log *log = events_of_main(connection, who, error);
-    if (log == NULL) return error->code;
-    if (verify(log, who, error) == SQLITE_OK) read_events(connection, holds, who, error);
+    rbt_log *log;
+    if (rbt_events_verified(connection, "main", who, &log, error) != SQLITE_OK || log == NULL)
+        return error->code;
+    read_events(connection, holds, who, error);
     rbt_log_release(log);
     if (error->code != SQLITE_OK) rbt_subject_holds_free(holds);
     return error->code;
@@ -213,7 +167,8 @@ int rbt_subject_hold_add(rbt_connection *connection, rbt_subject_name subject, c
         }
     }
     rbt_subject_rows_free(&found);
-    if (report->failed) rbt_fail_nomem(error);
+    /* its NUL too: what is committed must be told */
+    if (error->code == SQLITE_OK && !rbt_buffer_text(report)) rbt_fail_nomem(error);
     return rbt_transaction_end(&own, who, error);
 }
 
@@ -241,6 +196,7 @@ int rbt_subject_hold_release(rbt_connection *connection, int64_t hold_id, const 
         }
     }
     rbt_subject_holds_free(&holds);
-    if (report->failed) rbt_fail_nomem(error);
+    /* its NUL too: what is committed must be told */
+    if (error->code == SQLITE_OK && !rbt_buffer_text(report)) rbt_fail_nomem(error);
     return rbt_transaction_end(&own, who, error);
 }

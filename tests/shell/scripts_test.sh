@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# The scripts of sql/: schema.sql, archive.sql and rotate.sql, run as people and cron run them.
+# The scripts of sql/: schema.sql, archive.sql, expire.sql and rotate.sql, run as people and cron run them.
 . tests/shell/tap.sh
 case $TEST_BUILD in *sanitize) skip_all 'the sqlite3 shell loads no library with sanitizers' ;; esac
-plan 48
+plan 55
 
 umask 077
 bare() { sqlite3 -init /dev/null -batch "$scratch/$database" "$@" 2>&1; }
@@ -188,23 +188,56 @@ db "CREATE VIRTUAL TABLE aging USING audit_log(a TEXT NOT NULL, archive='cold',
     archive_after='1 second'); INSERT INTO aging(a) VALUES('x'), ('y');
     CREATE VIRTUAL TABLE staying USING audit_log(a TEXT NOT NULL)"
 sleep 1.1
-is 'loaded by bare name, it archives, verifies and prunes' "$(ln -s "$TEST_EXTENSION.so" \
-    "$scratch/rustybt.so"; LD_LIBRARY_PATH=$scratch bare < sql/archive.sql \
-    | sed 's/[0-9]* bytes.*//; s/root.*//'; db 'SELECT *, tier FROM aging' | cut -d '|' -f 1,3,4)" \
-    'aging: archived 2 entries in 1 segment, 
+is 'loaded by bare name, it archives, verifies and prunes, and says each segment' \
+    "$(ln -s "$TEST_EXTENSION.so" "$scratch/rustybt.so"; LD_LIBRARY_PATH=$scratch bare \
+    < sql/archive.sql | sed "s/[0-9]* bytes as [0-9]*/bytes/; s/root.*//; s|$scratch/||"
+    db 'SELECT *, tier FROM aging' | cut -d '|' -f 1,3,4)" \
+    'aging: archived entries 1 to 2, bytes, into cold/aging-000000000000-000000000002.jsonl.zst
 aging: 2 entries, 1 signed segment, 
 rustybt_events: 1 entry, 
 staying: 0 entries, 
-aging: pruned 2 entries that 1 verified segment holds
+aging: pruned entries 1 to 2, which cold/aging-000000000000-000000000002.jsonl.zst holds
 1|x|cold
 2|y|cold'
-db "INSERT INTO aging(a) VALUES('z')"
+db "INSERT INTO aging(a) VALUES('z'); CREATE VIRTUAL TABLE bent USING audit_log(a TEXT,
+    archive='cold', archive_after='1 us'); INSERT INTO bent(a) VALUES('b')"
 sleep 1.1
-bare "DROP TRIGGER staying_rows_insert" > "$scratch/out"
+bare "DROP TRIGGER bent_rows_insert" > "$scratch/out"
 out=$(script archive.sql)
 is 'where a log does not verify, it fails' "$(printf '%s\n' "$out" | tail -n 1)" 'exit 1'
-ok 'and says which' says "$out" 'audit_verify: staying'
-is 'and prunes nothing' "$(db 'SELECT tier FROM aging WHERE id = 3')" hot
+ok 'and says which' says "$out" 'error: bent: trigger bent_rows_insert is missing'
+is 'and prunes nothing of it' "$(db 'SELECT tier FROM bent')" hot
+ok 'but goes on with the others' says "$out" 'aging: pruned entries 3 to 3'
+out=$(export TMPDIR="$scratch/no such folder"; script archive.sql)
+ok 'where it cannot count it says that it pruned nothing' says "$out" \
+    'not every log had its turn to be pruned'
+
+# ------------------------------------------------------------------------------------ expire.sql
+
+is 'without retain expire.sql removes nothing, and tells what is wrong' \
+    "$(script expire.sql | sed 's/; it should read.*//')" \
+    'error: bent: trigger bent_rows_insert is missing
+nothing expired: no log declares retain
+Runtime error: CHECK constraint failed: not all logs are sound: see above (19)
+exit 1'
+database=expiring.db
+db "CREATE VIRTUAL TABLE going USING audit_log(a TEXT, archive='cold2', archive_after='1 us',
+    retain='1 ms'); INSERT INTO going(a) VALUES('x'), ('y')"
+sleep 0.01
+script archive.sql > "$scratch/out"
+db "INSERT INTO going(a) VALUES('z')" "SELECT audit_hold('going', 'inquiry', 1, 1)" > "$scratch/out"
+is 'it says what is past its time and held' "$(script expire.sql)" \
+    'going: nothing expired; 1 segment past the date is held
+held: going, entries 1 to 1: inquiry (hold 4)
+exit 0'
+db "SELECT audit_release(4, 'closed')" > "$scratch/out"
+is 'it says each segment that it removes' "$(script expire.sql | sed "s|$scratch/||")" \
+    'going: 2 entries expired, with 1 segment
+going: removed entries 1 to 2, with cold2/going-000000000000-000000000002.jsonl.zst
+exit 0'
+is 'and a second time that there is nothing' "$(script expire.sql)" 'going: nothing expired
+exit 0'
+is 'archive.sql goes on as ever' "$(script archive.sql | tail -n 1)" 'exit 0'
 database=empty.db
 is 'a database without a log is an error' "$(script archive.sql)" \
     'Runtime error: CHECK constraint failed: this database has no audit log (19)

@@ -353,14 +353,15 @@ SELECT subject_release(1, 'x');
 -- glob: hold 1 on *
 SELECT subject_forget('customer/1');
 -- glob: subject * is forgotten *
--- test: an event that cannot be read could be a hold
+-- test: no one else writes the events that holds are read from
 -- database: odd.db
 CREATE TABLE t AS SELECT subject_encrypt('customer/1', 'x') AS x;
 SELECT subject_hold('customer/1', 'x');
 -- glob: hold 1: *
-INSERT INTO rustybt_events(action, log, detail) VALUES('subject_hold', 'rustybt_subject_keys', '{"sid":"00"}');
-SELECT subject_release(1, 'x');
--- error: subject_release: entry 2 of rustybt_events is no hold or release that can be read
+INSERT INTO rustybt_events(action, log, detail) VALUES('subject_release', 'rustybt_subject_keys', '{"hold_id":1}');
+-- error: rustybt_events is written by rustybt alone, when something is done to a log
+SELECT subject_forget('customer/1');
+-- error glob: subject_forget: hold 1 of *
 -- test: events that do not verify refuse the forgetting
 -- database: damaged.db
 CREATE TABLE t AS SELECT subject_encrypt('customer/1', 'x') AS x;

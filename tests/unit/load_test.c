@@ -20,9 +20,12 @@ static const char expected_functions[] =
     "archive_verify/1 D, archive_verify/2 D, "
     "audit_archive/1 D, audit_archive/2 D, audit_archive/3 D, "
     "audit_checkpoint/1 D, audit_checkpoint/2 D, audit_consistency/2 D, "
-    "audit_discard/2 D, audit_error/-1 D, audit_leaf/2 D, audit_proof/2 D, audit_prune/1 D, "
+    "audit_discard/2 D, audit_error/-1 D, audit_expire/1 D, audit_expire/2 D, "
+    "audit_hold/2 D, audit_hold/3 D, audit_hold/4 D, audit_leaf/2 D, audit_proof/2 D, "
+    "audit_prune/1 D, "
     "audit_public_key/1 D, audit_public_key/2 D, "
-    "audit_root/1 D, audit_root/2 D, audit_set/3 D, audit_size/1 D, audit_succession/1 D, "
+    "audit_release/2 D, audit_relocate/2 D, audit_root/1 D, audit_root/2 D, audit_set/3 D, "
+    "audit_size/1 D, audit_succession/1 D, "
     "audit_verify/1 D, audit_verify/2 D, audit_verify/3 D, "
     "blind_index/2 D, blind_index/3 D, config_get/1 D, config_get/2 D, "
     "decrypt/1 D, decrypt/2 D, encrypt/1 -, encrypt/2 -, "
@@ -35,7 +38,7 @@ static const char expected_functions[] =
     "subject_rotate/0 D, token_info/1 Id";
 
 static const char expected_modules[] =
-    "archive, archive_entries, archive_info, archive_verify, audit_log, audit_logs, "
+    "archive, archive_entries, archive_info, archive_verify, audit_holds, audit_log, audit_logs, "
     "audit_segments, audit_verify, key_ring, key_usage, rustybt_help";
 
 /* --------------------------------------------------------------------------------------- helpers */

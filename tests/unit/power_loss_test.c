@@ -29,7 +29,7 @@ static void record(const operation *o, bool by_link) {
     connect_run("run/test.db");
     for (int i = 0; i <= APPENDED_BEFORE + APPENDED_AFTER; i++) {
         char sql[80];
-        snprintf(sql, sizeof sql, "SELECT audit_root('log', %d)", ENTRIES + 1 + i);
+        snprintf(sql, sizeof sql, "SELECT audit_root('log', %d)", (int)entries_made + 1 + i);
         snprintf(roots[i], sizeof roots[i], "%.79s", value(sql));
     }
     sqlite3_close(db);
@@ -40,10 +40,10 @@ static void fail_at(const operation *o, int events, uint64_t seed) {
     remove_folder("run");
     disk_lose_power(events, seed, "run");
     long long entries = check_moment(o);
-    if (entries > ENTRIES + APPENDED_BEFORE + APPENDED_AFTER)
+    if (entries > entries_made + APPENDED_BEFORE + APPENDED_AFTER)
         complain("%lld entries", entries);
-    else if (entries >= ENTRIES)
-        check_text("SELECT audit_root('log')", roots[entries - ENTRIES]);
+    else if (entries >= entries_made)
+        check_text("SELECT audit_root('log')", roots[entries - entries_made]);
     finish(o);
     if (complaint[0])
         printf("# after %d of %d events, seed %llu: %s\n", events, disk.event_count,
