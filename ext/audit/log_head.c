@@ -100,6 +100,9 @@ static int check_declaration(rbt_log *log, rbt_error *error) {
             "%s: the log was created with another declaration than the schema has now; appends "
             "are refused",
             log->name);
+    /* Who could turn the seal off, or the origin into another log's, would have us sign what we never saw. */
+    else if (error->code == SQLITE_OK && rbt_genesis_contradiction(&genesis, declaration))
+        damaged(log, "the genesis was changed: it is not what the declaration makes", error);
     if (error->code == SQLITE_OK &&
         rbt_leaf_columns_of(&declaration->shape, (int64_t)log->frontier.size) <
             declaration->shape.count)
