@@ -242,7 +242,7 @@ check:
 	    --inline-suppr --suppress=missingInclude --suppress=unknownMacro -D_GNU_SOURCE \
 	    -DSQLITE_CORE --error-exitcode=1 -j $(JOBS) ext tests/sql_runner.c
 	$(call say,CHECK,clang-tidy)
-	$(Q)printf '%s\n' $(SOURCES) | xargs -P $(JOBS) -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
+	$(Q)printf '%s\n' $(SOURCES) | xargs -P $(JOBS) -n 1 sh -c 'clang-tidy --quiet "$$@" -- \
 	    -std=c11 -D_GNU_SOURCE -DSQLITE_CORE 2>/dev/null' clang-tidy
 	@echo "All checks passed"
 

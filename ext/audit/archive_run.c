@@ -84,6 +84,11 @@ typedef struct job {
     size_t next_line;      /* offset in lines */
 } job;
 
+/* The directory of the segment at hand, as it is recorded and told. */
+static const char *written_to(const job *j) {
+    return j->other_path ? j->planned_in : j->directory;
+}
+
 /* The planned segment of a run that was killed, or the manifest that a new one must name. Within the
 ** transaction that plans. */
 static int read_records(job *j, rbt_error *error) {
@@ -296,7 +301,7 @@ static void add_segment_detail(rbt_buffer *detail, const job *j, const rbt_segme
     rbt_segment_event_write(detail, j->log, j->file, j->first_id, j->last_id,
                             summary->manifest_sha256);
     rbt_buffer_add_text(detail, ",\"to\":");
-    rbt_json_add_string(detail, j->directory, strlen(j->directory));
+    rbt_json_add_string(detail, written_to(j), strlen(written_to(j)));
     rbt_buffer_printf(detail, ",\"rows\":%lld,\"published_us\":%lld,\"root\":\"",
                       (long long)summary->rows, (long long)published_us);
     rbt_buffer_add_hex(detail, summary->root_after.bytes, 32);
@@ -329,8 +334,7 @@ static int record_segment(job *j, const rbt_signing_key *signing,
         sqlite3_bind_int64(update, 8, j->first_id);
         sqlite3_bind_int64(update, 9, j->last_id);
         /* where the file is: another run may have planned it elsewhere in the meantime */
-        sqlite3_bind_text(update, 10, j->other_path ? j->planned_in : j->directory, -1,
-                          SQLITE_STATIC);
+        sqlite3_bind_text(update, 10, written_to(j), -1, SQLITE_STATIC);
         if (rbt_run(log->db, update, error, who) == SQLITE_OK && sqlite3_changes(log->db) != 1)
             rbt_fail(error, SQLITE_ERROR,
                      "%s: the plan of segment %s is gone; was it archived by someone else?", who,

@@ -3,7 +3,7 @@
 **
 ** First, in a read transaction, everything that was signed before is verified: that may take long, and
 ** writers go on. Then, with the write lock, the little that can have changed is verified again, and the
-** note signed and stored. Its COMMIT is synchronous=FULL: in WAL mode with synchronous=NORMAL a commit
+** note signed and stored. Its COMMIT is durable (base/transaction.h): in WAL mode with synchronous=NORMAL a commit
 ** is not yet on disk, and a signed checkpoint must not outlive its rows. The note is the last frame of
 ** the WAL then, so that syncing it syncs all that it speaks of (sqlite.org/pragma.html#pragma_synchronous).
 ** wal_checkpoint(PASSIVE) would not do: behind a reader it neither copies nor syncs the newest frames.
@@ -187,17 +187,6 @@ static int make(const run *r, rbt_buffer *note, rbt_error *error) {
     return rbt_log_transaction_end(log, &own, who, error);
 }
 
-/* What one call makes. */
-typedef struct making {
-    const run *run;
-    rbt_buffer *note;
-} making;
-
-static int make_note(void *context, rbt_error *error) {
-    const making *m = context;
-    return make(m->run, m->note, error);
-}
-
 int rbt_checkpoint_run(rbt_log *log, const char *previous, rbt_buffer *note, rbt_error *error) {
     rbt_connection *connection = log->logs->connection;
     run r = {.log = log, .previous = previous};
@@ -214,7 +203,7 @@ int rbt_checkpoint_run(rbt_log *log, const char *previous, rbt_buffer *note, rbt
     if (check_all(&r, error) == SQLITE_OK &&
         rbt_log_trusted_verifiers(log, NULL, who, &r.verifiers, &r.verifier_count, error) ==
             SQLITE_OK)
-        rbt_log_durably(log, make_note, &(making){&r, note}, who, error);
+        make(&r, note, error);
     rbt_free(r.verifiers);
     rbt_keys_free((rbt_keys *)keys);
     return error->code;

@@ -230,8 +230,7 @@ static int set_expired(const leaving *l, rbt_error *error) {
     return error->code;
 }
 
-static int mark(void *context, rbt_error *error) {
-    leaving *l = context;
+static int mark(leaving *l, rbt_error *error) {
     rbt_log *log = l->r->log;
     rbt_transaction own = {0};
     if (begin(log, &own, error) == SQLITE_OK && decide_again(l, error) == SQLITE_OK &&
@@ -263,8 +262,7 @@ static int expire_segment(run *r, const rbt_segment_record *record, int64_t due_
     int lock = lock_directory_of(r, record, error);
     if (lock < 0) return error->code;
     if (read_manifest(r, record, &l.manifest, &l.note, &summary, error) == SQLITE_OK &&
-        announce(&l, error) == SQLITE_OK &&
-        rbt_log_durably(r->log, mark, &l, who, error) == SQLITE_OK &&
+        announce(&l, error) == SQLITE_OK && mark(&l, error) == SQLITE_OK &&
         rbt_segment_file_remove(record->path, who, error) == SQLITE_OK) {
         r->segments++;
         r->entries += record->last_id - record->first_id + (record->first_id > 0);

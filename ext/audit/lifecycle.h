@@ -60,11 +60,4 @@ int rbt_log_transaction_begin(rbt_log *log, rbt_transaction *transaction, const 
 int rbt_log_transaction_end(rbt_log *log, rbt_transaction *transaction, const char *who,
                             rbt_error *error);
 
-/* Runs work, which makes a transaction of its own, under synchronous=FULL: what it commits is on disk when
-** this returns, also in WAL mode with synchronous=NORMAL, where a commit alone is not
-** (sqlite.org/pragma.html#pragma_synchronous). For what something outside the database relies on. */
-typedef int (*rbt_durable_work)(void *context, rbt_error *error);
-int rbt_log_durably(rbt_log *log, rbt_durable_work work, void *context, const char *who,
-                    rbt_error *error);
-
 #endif

@@ -71,8 +71,7 @@ static int announce(const move *m, rbt_error *error) {
     return rbt_log_transaction_end(m->log, &own, own_name, error);
 }
 
-static int record_place(void *context, rbt_error *error) {
-    const move *m = context;
+static int record_place(const move *m, rbt_error *error) {
     rbt_log *log = m->log;
     char key[KEY_SIZE];
     bool stands = false;
@@ -213,7 +212,7 @@ static int move_segment(move *m, const char *opened, const char *path, rbt_error
     if (announce(m, error) != SQLITE_OK) return error->code;
     /* where both are one, it is only verified */
     if (copy_segment(m->log, m->record, m->record->path, opened, own_name, error) != SQLITE_OK ||
-        rbt_log_durably(m->log, record_place, m, own_name, error) != SQLITE_OK || m->same_file)
+        record_place(m, error) != SQLITE_OK || m->same_file)
         return error->code;
     if (rbt_segment_file_remove(m->record->path, own_name, error) == SQLITE_OK)
         forget_old(m->log, m->record->first_id, own_name, error);

@@ -92,7 +92,8 @@ static int record(rbt_connection *connection, const rbt_subject_row *row, int64_
 static int destroy(rbt_connection *connection, rbt_subject_name subject, rbt_subject_rows *found,
                    int64_t *entry, const char *who, rbt_error *error) {
     rbt_transaction own = {0};
-    if (rbt_transaction_begin(&own, connection->db, who, error) != SQLITE_OK) return error->code;
+    if (rbt_transaction_begin_durable(&own, connection->db, "main", who, error) != SQLITE_OK)
+        return error->code;
     if (rbt_subject_find(connection, subject, found, who, error) == SQLITE_OK && found->count == 0)
         rbt_fail(error, SQLITE_ERROR,
                  "%s: the subject has no key here: it was forgotten before, or nothing was "

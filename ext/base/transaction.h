@@ -17,12 +17,20 @@
 typedef struct rbt_transaction {
     sqlite3 *db;
     sqlite3_stmt *reader; /* NULL: not begun */
-    int raised_from;      /* PRAGMA synchronous before, + 1; 0: it was not changed */
+    /* Of a durable one: */
+    const char *schema; /* borrowed */
+    int raised_from;    /* its PRAGMA synchronous before, + 1; 0: it was not changed */
 } rbt_transaction;
 
 /* BEGIN IMMEDIATE. On failure nothing is open. */
 int rbt_transaction_begin(rbt_transaction *transaction, sqlite3 *db, const char *who,
                           rbt_error *error);
+
+/* The same, and what is committed is on the disk when it ends, with all that this schema committed before,
+** whatever PRAGMA synchronous says (sqlite.org/pragma.html#pragma_synchronous): for what something outside
+** the database relies on. */
+int rbt_transaction_begin_durable(rbt_transaction *transaction, sqlite3 *db, const char *schema,
+                                  const char *who, rbt_error *error);
 
 /* To be called before work that changes the schema. */
 int rbt_transaction_alters(rbt_transaction *transaction, const char *who, rbt_error *error);

@@ -477,8 +477,15 @@ def test_kills(place):
             break
     rbt.note(f"{len(outcomes)} processes")
     rbt.ok(
-        len(outcomes) > 10 and all(outcome == (9, 0, [], True) for outcome in outcomes[:-1]),
-        "a process that was killed leaves the log without the column, whole",
+        len(outcomes) > 10
+        and all(
+            code == 9 and whole == ([], True)
+            for code, _, *whole in outcomes[:-1]
+            for whole in [tuple(whole)]
+        )
+        and [has for _, has, *_ in outcomes] == sorted(has for _, has, *_ in outcomes)
+        and not any(has for _, has, *_ in outcomes[:10]),
+        "a process that was killed leaves the log whole, without the column until it is committed",
     )
     rbt.equal(outcomes[-1], (0, 1, [], True), "and one that was not, with it")
 

@@ -205,6 +205,7 @@ SELECT audit_archive('log', 'cold', 'now');
 -- error: audit_archive: a segment is signed, and there is no key; set RUSTYBT_SIGNING_KEY or RUSTYBT_ENCRYPTION_KEY
 -- test: and audit_verify says why it cannot vouch
 SELECT level, kind, detail FROM audit_verify('log') WHERE kind = 'untrusted';
+-- expect: error|untrusted|log: archive: *rustybt_events-*: signed by key *, and there is no key to trust; *
 -- expect: error|untrusted|log: the log is sealed under key fe6b3e115b099239, which the ring does not have; set RUSTYBT_ENCRYPTION_KEY to check the seal
 -- expect: error|untrusted|log: there is no key to trust the segments' signatures by; set RUSTYBT_VERIFY_KEYS or give vkeys
 -- glob: error|untrusted|log: *-000000000003.jsonl.zst: signed by key *, and there is no key to trust; *

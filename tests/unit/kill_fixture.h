@@ -35,6 +35,12 @@ static const operation operations[] = {
      1, false},
     {"audit_archive into a new folder", "", "SELECT audit_archive('log', 'new/cold')", NIGHTLY,
      "archive.sql", 1, true},
+    {"audit_relocate", "SELECT audit_archive('*')", "SELECT audit_relocate('log', 'elsewhere')",
+     "SELECT audit_relocate('log', 'elsewhere'); " NIGHTLY, NULL, 1, true},
+    {"audit_expire",
+     "SELECT audit_archive('*'); SELECT audit_prune('*'); "
+     "INSERT INTO log(n, t) VALUES(601, 'x')",
+     "SELECT audit_expire('log')", "SELECT audit_expire('log'); " NIGHTLY, NULL, 601, true},
 };
 
 enum { OPERATIONS = sizeof operations / sizeof operations[0], ENTRIES = 600 };
