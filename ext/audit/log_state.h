@@ -23,6 +23,7 @@ typedef enum rbt_log_statement {
     RBT_LOG_SET_GATE,
     RBT_LOG_INSERT_ROW,
     RBT_LOG_MAX_ID,
+    RBT_LOG_RECORDED_AT,
     RBT_LOG_READ_NODES,
     RBT_LOG_WRITE_NODES,
     RBT_LOG_DELETE_NODES,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A genesis that somebody edited, without the key: nothing is signed or sealed for what it says."""
+"""A genesis or head that somebody edited, without the key: nothing is signed or sealed for what it says."""
 
 import shutil
+import struct
 
 import rbt
 from attacks import apply, fill, findings, make, quietly, rewrite
@@ -40,6 +41,13 @@ def unseal(db):
     rewrite()(db)
 
 
+def later(db):
+    """The head says that the last entry is of the year 2100: the seal covers size and root."""
+    (head,) = db.execute("SELECT value FROM log_meta WHERE key = 'head'").fetchone()
+    head = head[:8] + struct.pack("<q", 4102444800000000) + head[16:]
+    db.execute("UPDATE log_meta SET value = ? WHERE key = 'head'", (head,))
+
+
 FORGED = {
     "the origin of another log": lambda db: db.execute(edit('"example.com/log"', f'"{OTHER}"')),
     "no seal, all hashed anew": unseal,
@@ -58,7 +66,7 @@ if __name__ == "__main__":
         rbt.environment(RUSTYBT_ENCRYPTION_KEY="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
         rbt.folder() as place,
     ):
-        rbt.plan(len(FORGED) * (len(CALLS) + 1) + 3)
+        rbt.plan(len(FORGED) * (len(CALLS) + 1) + 5)
         db = make(place / "whole.db")
         fill(db, 1, 10)
         db.close()
@@ -76,6 +84,16 @@ if __name__ == "__main__":
             f"audit_checkpoint: {NO_LEAF}",
             "an origin changed in schema and genesis: no checkpoint is signed for it",
         )
+        db.close()
+        db = forged(place, later)
+        rbt.refuses(
+            db,
+            "INSERT INTO log(n) VALUES(1)",
+            "log: the head does not say when the last entry was recorded; SELECT * FROM "
+            "audit_verify('log') tells more",
+            "a time in the head that is not the last entry's: the next one does not take it over",
+        )
+        rbt.equal([kind for kind, _, _ in findings(db)], ["head"], "and verification finds it")
         db.close()
         with rbt.environment(RUSTYBT_SIGNING_KEY=NEXT):
             db = forged(place, declare_other)
