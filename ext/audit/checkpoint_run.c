@@ -172,8 +172,9 @@ static int make(const run *r, rbt_buffer *note, rbt_error *error) {
     bool found = false;
     rbt_transaction own = {0};
     if (rbt_log_transaction_begin(log, &own, who, error) != SQLITE_OK) return error->code;
-    if (rbt_log_load(log, error) == SQLITE_OK && check_since(r, error) == SQLITE_OK &&
-        take_cosignatures(r, error) == SQLITE_OK &&
+    if (rbt_log_load(log, error) == SQLITE_OK &&
+        rbt_log_require_genesis(log, who, error) == SQLITE_OK &&
+        check_since(r, error) == SQLITE_OK && take_cosignatures(r, error) == SQLITE_OK &&
         rbt_checkpoint_newest(log, note, &newest, &found, error) == SQLITE_OK &&
         (!found || newest != log->frontier.size)) {
         rbt_buffer_clear(note);

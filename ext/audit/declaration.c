@@ -95,35 +95,57 @@ static bool is_one_of(rbt_token token, const char *const *words, size_t count) {
     return false;
 }
 
+/* What reads a table or may call a function of anybody's. */
+static bool is_forbidden(rbt_token token, rbt_token next) {
+    static const char *const forbidden[] = {"SELECT", "VALUES", "WITH", "MATCH", "REGEXP"};
+    return is_one_of(token, forbidden, sizeof forbidden / sizeof *forbidden) ||
+           (rbt_token_is_word(token, "IN") && !rbt_token_is(next, "("));
+}
+
+static bool is_foreign_call(rbt_token token, rbt_token next) {
+    static const char *const before_parenthesis[] = {
+        "abs",       "and",        "between",      "case",      "cast",       "char",
+        "coalesce",  "date",       "datetime",     "else",      "format",     "glob",
+        "hex",       "ifnull",     "iif",          "in",        "instr",      "is",
+        "json",      "json_array", "json_extract", "json_type", "json_valid", "json_object",
+        "julianday", "length",     "like",         "lower",     "ltrim",      "max",
+        "min",       "not",        "nullif",       "or",        "printf",     "quote",
+        "random",    "randomblob", "replace",      "round",     "rtrim",      "sign",
+        "strftime",  "substr",     "substring",    "then",      "time",       "trim",
+        "typeof",    "unicode",    "unixepoch",    "upper",     "when",       "zeroblob"};
+    return is_name(token) && rbt_token_is(next, "(") &&
+           !is_one_of(token, before_parenthesis,
+                      sizeof before_parenthesis / sizeof *before_parenthesis);
+}
+
 /* A DEFAULT runs as a statement of ours, not as SQLite's own part of a schema, so SQLite would not keep
 ** it from functions that are DIRECTONLY: a hostile file could decrypt or write files with it. It may
 ** call what computes, and nothing else; nor read tables. */
 static int check_default(reader *r, const char *expression) {
-    static const char *const before_parenthesis[] = {
-        "abs",    "and",      "between",  "case",      "cast",       "char",        "coalesce",
-        "date",   "datetime", "else",     "format",    "hex",        "ifnull",      "iif",
-        "in",     "instr",    "is",       "json",      "json_array", "json_object", "julianday",
-        "length", "lower",    "ltrim",    "max",       "min",        "not",         "nullif",
-        "or",     "printf",   "quote",    "random",    "randomblob", "replace",     "round",
-        "rtrim",  "sign",     "strftime", "substr",    "substring",  "then",        "time",
-        "trim",   "typeof",   "unicode",  "unixepoch", "upper",      "when",        "zeroblob"};
-    static const char *const forbidden[] = {"SELECT", "VALUES", "WITH", "MATCH", "REGEXP"};
     rbt_tokens tokens = {expression, expression + strlen(expression)};
     rbt_token token = rbt_next_token(&tokens);
     while (token.kind != RBT_TOKEN_END && r->error->code == SQLITE_OK) {
         rbt_token next = rbt_next_token(&tokens);
-        if (is_one_of(token, forbidden, sizeof forbidden / sizeof *forbidden) ||
-            (rbt_token_is_word(token, "IN") && !rbt_token_is(next, "(")))
+        if (is_forbidden(token, next))
             refuse(r, "DEFAULT must be computed from literals, without reading a table");
-        else if (is_name(token) && rbt_token_is(next, "(") &&
-                 !is_one_of(token, before_parenthesis,
-                            sizeof before_parenthesis / sizeof *before_parenthesis))
+        else if (is_foreign_call(token, next))
             rbt_fail(r->error, SQLITE_ERROR,
                      "%s: DEFAULT may call SQLite's own functions that compute, not %.*s in \"%s\"",
                      r->log, (int)token.length, token.text, r->argument);
         token = next;
     }
     return r->error->code;
+}
+
+bool rbt_expression_computes(const char *expression) {
+    rbt_tokens tokens = {expression, expression + strlen(expression)};
+    rbt_token token = rbt_next_token(&tokens);
+    while (token.kind != RBT_TOKEN_END) {
+        rbt_token next = rbt_next_token(&tokens);
+        if (is_forbidden(token, next) || is_foreign_call(token, next)) return false;
+        token = next;
+    }
+    return true;
 }
 
 /* DEFAULT: a literal, a signed number, a bare word such as CURRENT_TIMESTAMP, or (expression). */

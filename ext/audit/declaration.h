@@ -66,4 +66,8 @@ void rbt_declaration_vtab(rbt_buffer *out, const rbt_declaration *declaration);
 bool rbt_declaration_equal(const rbt_declaration *a, int argument_count,
                            const char *const *arguments);
 
+/* Whether an expression of a declaration calls nothing but functions of SQLite that compute, and reads no table:
+** only then may it stand in a statement of ours, where SQLite lets everything be called. */
+bool rbt_expression_computes(const char *expression);
+
 #endif

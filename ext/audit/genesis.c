@@ -8,12 +8,30 @@
 #include "../base/memory.h"
 #include "../crypto/sign.h"
 
+enum { ORIGIN_ROOM = 48 }; /* of rustybt/<log_id> */
+
+/* The origin that a declaration gives; room: for the default one. */
+static const char *origin_of(const rbt_declaration *declaration, const uint8_t log_id[16],
+                             char room[ORIGIN_ROOM]) {
+    char id[33];
+    if (declaration->origin) return declaration->origin;
+    rbt_hex_encode(id, log_id, 16);
+    return sqlite3_snprintf(ORIGIN_ROOM, room, "rustybt/%s", id);
+}
+
+const char *rbt_genesis_contradiction(const rbt_genesis *genesis,
+                                      const rbt_declaration *declaration) {
+    char room[ORIGIN_ROOM];
+    if (genesis->sealed != declaration->sealed) return "sealed";
+    return strcmp(genesis->origin, origin_of(declaration, genesis->log_id, room)) == 0 ? NULL
+                                                                                       : "origin";
+}
+
 int rbt_genesis_write(rbt_buffer *out, const char *log, const rbt_declaration *declaration,
                       const uint8_t log_id[16], int64_t recorded_at, rbt_error *error) {
-    char id[33], default_origin[48];
+    char id[33], default_origin[ORIGIN_ROOM];
     rbt_hex_encode(id, log_id, 16);
-    sqlite3_snprintf((int)sizeof default_origin, default_origin, "rustybt/%s", id);
-    const char *origin = declaration->origin ? declaration->origin : default_origin;
+    const char *origin = origin_of(declaration, log_id, default_origin);
     size_t start = out->length;
     rbt_buffer_printf(out, "{\"id\":0,\"recorded_at\":%lld,\"rustybt_log\":%d,\"log_id\":\"%s\"",
                       (long long)recorded_at, RBT_LOG_FORMAT, id);

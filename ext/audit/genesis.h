@@ -26,6 +26,9 @@ int rbt_genesis_write(rbt_buffer *out, const char *log, const rbt_declaration *d
 /* Reads a line; the error says what is wrong, after who. Free in any case. */
 int rbt_genesis_parse(rbt_genesis *genesis, const char *text, size_t length, const char *who,
                       rbt_error *error);
+/* NULL, or what of it the declaration contradicts: "origin" or "sealed" (both follow from the declaration). */
+const char *rbt_genesis_contradiction(const rbt_genesis *genesis,
+                                      const rbt_declaration *declaration);
 void rbt_genesis_free(rbt_genesis *genesis);
 
 #endif

@@ -13,7 +13,8 @@
 typedef struct cold_term {
     int column; /* as SQLite numbers them */
     int op;
-    rbt_value value;
+    sqlite3_value *argument; /* our own: reading SQLite's as UTF-8 or as a number would change it */
+    rbt_value value;         /* within it */
 } cold_term;
 
 typedef struct cold_segment {
@@ -213,7 +214,9 @@ static int take_terms(rbt_cold *cold, const rbt_query *query, sqlite3_value **ar
         rbt_compare compare;
         term->column = query->terms[i].column;
         term->op = query->terms[i].op;
-        term->value = with_affinity(cold->log, term->column, arguments[i]);
+        term->argument = sqlite3_value_dup(arguments[i]);
+        if (!term->argument) return rbt_fail_nomem(error);
+        term->value = with_affinity(cold->log, term->column, term->argument);
         if (term->value.kind == RBT_TEXT && !term->value.data) return rbt_fail_nomem(error);
         if (term->column >= RBT_LOG_COLUMN_FIRST) cold->wanted |= leaf_bit(term->column);
         bool comparable = term->value.kind == RBT_INTEGER || term->value.kind == RBT_REAL ||
@@ -398,6 +401,8 @@ void rbt_cold_close(rbt_cold *cold) {
     for (size_t i = 0; i < cold->segment_count; i++)
         rbt_free(cold->segments[i].path);
     rbt_free(cold->segments);
+    for (size_t i = 0; i < cold->term_count; i++)
+        sqlite3_value_free(cold->terms[i].argument);
     rbt_free(cold->terms);
     rbt_free(cold->zones);
     rbt_free(cold->verifiers);

@@ -100,6 +100,9 @@ static int check_declaration(rbt_log *log, rbt_error *error) {
             "%s: the log was created with another declaration than the schema has now; appends "
             "are refused",
             log->name);
+    /* Who could turn the seal off, or the origin into another log's, would have us sign what we never saw. */
+    else if (error->code == SQLITE_OK && rbt_genesis_contradiction(&genesis, declaration))
+        damaged(log, "the genesis was changed: it is not what the declaration makes", error);
     if (error->code == SQLITE_OK &&
         rbt_leaf_columns_of(&declaration->shape, (int64_t)log->frontier.size) <
             declaration->shape.count)
@@ -173,6 +176,21 @@ int rbt_log_peek(rbt_log *log, rbt_error *error) {
     return error->code;
 }
 
+/* The head's time must be the last entry's, unless that is cold: the next one would take it over, and nothing
+** would tell afterwards that it was never so late. */
+static int check_last_time(rbt_log *log, rbt_error *error) {
+    sqlite3_stmt *row = rbt_log_prepared(log, RBT_LOG_RECORDED_AT, error);
+    if (!row) return error->code;
+    sqlite3_bind_int64(row, 1, (int64_t)log->frontier.size - 1);
+    bool differs =
+        sqlite3_step(row) == SQLITE_ROW && sqlite3_column_int64(row, 0) != log->last_recorded_at;
+    if (sqlite3_reset(row) != SQLITE_OK)
+        rbt_fail_db(error, log->db, log->name);
+    else if (differs)
+        damaged(log, "the head does not say when the last entry was recorded", error);
+    return error->code;
+}
+
 int rbt_log_load(rbt_log *log, rbt_error *error) {
     if (log->poisoned)
         return rbt_fail(error, SQLITE_ERROR,
@@ -182,7 +200,9 @@ int rbt_log_load(rbt_log *log, rbt_error *error) {
     log->gate_open = false;
     if (rbt_log_peek(log, error) != SQLITE_OK) return error->code;
     check_declaration(log, error);
-    if (error->code == SQLITE_OK && require_seal(log, error) == SQLITE_OK) log->loaded = true;
+    if (error->code == SQLITE_OK && require_seal(log, error) == SQLITE_OK &&
+        check_last_time(log, error) == SQLITE_OK)
+        log->loaded = true;
     return error->code;
 }
 

@@ -18,11 +18,22 @@ struct rbt_index_check {
     rbt_verification *verification;
     const rbt_declaration *declaration;
     uint8_t key[crypto_shorthash_KEYBYTES];
-    bool applies; /* the order of texts is that of their bytes */
+    bool applies; /* the order of texts is that of their bytes, and all CHECKs compute */
     bool failed;  /* memory ran out */
     rbt_buffer entry;
     uint64_t *sums; /* one an index */
 };
+
+/* What a hostile file has a CHECK call is SQLite's to allow or to refuse, in its integrity_check. */
+static bool checks_compute(const rbt_declaration *declaration) {
+    for (size_t i = 0; i < declaration->shape.count; i++)
+        if (declaration->columns[i].check &&
+            !rbt_expression_computes(declaration->columns[i].check))
+            return false;
+    for (size_t i = 0; i < declaration->check_count; i++)
+        if (!rbt_expression_computes(declaration->checks[i])) return false;
+    return true;
+}
 
 rbt_index_check *rbt_index_check_new(rbt_verification *v, rbt_error *error) {
     rbt_log *log = v->log;
@@ -40,7 +51,7 @@ rbt_index_check *rbt_index_check_new(rbt_verification *v, rbt_error *error) {
     if (encoding && sqlite3_step(encoding) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(encoding, 0);
         if (!name) rbt_fail_nomem(error);
-        check->applies = name && strcmp(name, "UTF-8") == 0;
+        check->applies = name && strcmp(name, "UTF-8") == 0 && checks_compute(log->declaration);
     }
     if (sqlite3_finalize(encoding) != SQLITE_OK) rbt_fail_db(error, log->db, log->name);
     return check;
@@ -283,6 +294,11 @@ static int report_integrity(rbt_verification *v, rbt_error *error) {
     sqlite3_stmt *lines =
         rbt_prepare(log->db, error, log->name, "PRAGMA \"%w\".integrity_check(\"%w_rows\")",
                     log->schema, log->name);
+    if (!lines &&
+        error->code == SQLITE_ERROR) { /* a CHECK calls what it may not, or what is unknown */
+        rbt_log_problem(v, "index", -1, "%s", error->message ? error->message : log->name);
+        rbt_error_clear(error);
+    }
     if (!lines) return error->code;
     while (sqlite3_step(lines) == SQLITE_ROW) {
         const char *line = (const char *)sqlite3_column_text(lines, 0);

@@ -191,6 +191,7 @@ sqlite3_stmt *rbt_log_prepared(rbt_log *log, rbt_log_statement which, rbt_error 
         [RBT_LOG_SET_GATE] = "UPDATE \"%w\".\"%w_gate\" SET size = ?2 WHERE id = ?1",
         [RBT_LOG_INSERT_ROW] = NULL, /* depends on the columns */
         [RBT_LOG_MAX_ID] = "SELECT max(id) FROM \"%w\".\"%w_rows\"",
+        [RBT_LOG_RECORDED_AT] = "SELECT recorded_at FROM \"%w\".\"%w_rows\" WHERE id = ?1",
         [RBT_LOG_READ_NODES] = "SELECT node, hashes FROM \"%w\".\"%w_tree\" WHERE node BETWEEN ?1 "
                                "AND ?2 ORDER BY node",
         [RBT_LOG_WRITE_NODES] = "INSERT INTO \"%w\".\"%w_tree\"(node, hashes) VALUES(?1, ?2)",

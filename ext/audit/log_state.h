@@ -23,6 +23,7 @@ typedef enum rbt_log_statement {
     RBT_LOG_SET_GATE,
     RBT_LOG_INSERT_ROW,
     RBT_LOG_MAX_ID,
+    RBT_LOG_RECORDED_AT,
     RBT_LOG_READ_NODES,
     RBT_LOG_WRITE_NODES,
     RBT_LOG_DELETE_NODES,
@@ -145,6 +146,10 @@ void rbt_log_forget(rbt_log *log, bool ended);
 
 /* A rbt_node_reader over <log>_tree; context is the log. Nodes must be flushed. */
 int rbt_log_node(void *log, unsigned level, uint64_t index, rbt_hash *out, rbt_error *error);
+/* Whether the genesis is leaf 0 of the tree, by its proof. The state is loaded or peeked, and flushed. */
+int rbt_log_prove_genesis(rbt_log *log, bool *proved, rbt_error *error);
+/* Fails unless it is: what is signed speaks for the origin, which the genesis alone binds. */
+int rbt_log_require_genesis(rbt_log *log, const char *who, rbt_error *error);
 /* The leaf hashes [first, first + count) into out, count up to 256 within one tile; *found: how many
 ** from first on the table has. */
 int rbt_log_leaf_hashes(rbt_log *log, uint64_t first, size_t count, rbt_hash *out, size_t *found,

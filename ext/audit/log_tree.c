@@ -45,6 +45,26 @@ static int read_run(rbt_log *log, unsigned tile_level, uint64_t first, size_t co
     return error->code;
 }
 
+int rbt_log_prove_genesis(rbt_log *log, bool *proved, rbt_error *error) {
+    rbt_hash leaf, root;
+    rbt_proof proof;
+    *proved = false;
+    rbt_leaf_hash(&leaf, log->genesis, strlen(log->genesis));
+    rbt_frontier_root(&root, &log->frontier);
+    if (rbt_tree_inclusion(&proof, 0, log->frontier.size, rbt_log_node, log, error) == SQLITE_OK)
+        *proved = rbt_inclusion_verify(&proof, 0, log->frontier.size, &leaf, &root);
+    return error->code;
+}
+
+int rbt_log_require_genesis(rbt_log *log, const char *who, rbt_error *error) {
+    bool proved = false;
+    if (rbt_log_prove_genesis(log, &proved, error) == SQLITE_OK && !proved)
+        rbt_fail(error, SQLITE_CORRUPT_VTAB,
+                 "%s: nothing was signed: the genesis of %s is not the first leaf of its tree", who,
+                 log->name);
+    return error->code;
+}
+
 int rbt_log_leaf_hashes(rbt_log *log, uint64_t first, size_t count, rbt_hash *out, size_t *found,
                         rbt_error *error) {
     return read_run(log, 0, first, count, out, found, error);

@@ -33,18 +33,14 @@ void rbt_log_problem(rbt_verification *v, const char *kind, int64_t id, const ch
 /* Leaf 0, which stands in no row, by its proof. While it is hot, rbt_log_check_rows compares its hash, too. */
 static int check_genesis(rbt_verification *v, rbt_error *error) {
     rbt_log *log = v->log;
-    rbt_hash leaf, root;
-    rbt_proof proof;
+    bool proved = false;
     rbt_error trouble = {0};
     if (log->pruned_to == 0) return SQLITE_OK;
-    rbt_leaf_hash(&leaf, log->genesis, strlen(log->genesis));
-    rbt_frontier_root(&root, &log->frontier);
-    if (rbt_tree_inclusion(&proof, 0, log->frontier.size, rbt_log_node, log, &trouble) !=
-        SQLITE_OK) {
+    if (rbt_log_prove_genesis(log, &proved, &trouble) != SQLITE_OK) {
         if (trouble.code == SQLITE_NOMEM) rbt_fail_nomem(error);
         rbt_log_problem(v, "tree", 0, "%s",
                         trouble.message ? trouble.message : "the tree is damaged");
-    } else if (!rbt_inclusion_verify(&proof, 0, log->frontier.size, &leaf, &root)) {
+    } else if (!proved) {
         rbt_log_problem(v, "changed", 0,
                         "the genesis, or the hashes that prove it, were changed after the log was "
                         "created");
@@ -204,9 +200,9 @@ static int check_declaration(rbt_verification *v, rbt_error *error) {
     else if (!rbt_declaration_equal(declaration, genesis.argument_count,
                                     (const char *const *)genesis.arguments))
         report_declaration(v, &genesis, genesis.argument_count > first);
-    else if (genesis.sealed != declaration->sealed)
-        rbt_log_problem(v, "declaration", 0,
-                        "the genesis says sealed where the declaration does not");
+    else if (rbt_genesis_contradiction(&genesis, declaration))
+        rbt_log_problem(v, "declaration", 0, "the genesis contradicts the declaration on \"%s\"",
+                        rbt_genesis_contradiction(&genesis, declaration));
 cleanup:
     rbt_error_clear(&trouble);
     rbt_error_clear(&unread);

@@ -223,7 +223,7 @@ static int hand_over(rbt_log *log, const rbt_keys *keys, rbt_succession_outcome 
     if (read_history(log, &notes, error) == SQLITE_OK) {
         size_t predecessor = find_predecessor(log, keys, &notes, error);
         if (error->code == SQLITE_OK && renew_seal(log, keys, outcome, error) == SQLITE_OK &&
-            predecessor > 0 &&
+            predecessor > 0 && rbt_log_require_genesis(log, who, error) == SQLITE_OK &&
             make_notes(log, keys, &notes, predecessor, outcome, error) == SQLITE_OK)
             store_notes(log, &notes, outcome->notes, error);
         if (notes.count > 0) outcome->last = notes.notes[notes.count - 1].succession;

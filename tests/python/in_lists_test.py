@@ -205,8 +205,28 @@ def fill(db):
     db.execute("INSERT INTO wanted VALUES('k7'), ('k300'), ('none')")
 
 
+def rows_in_a_list(place):
+    """SQLite compares the list's values with each entry itself: reading entries must not change them."""
+    db = rbt.connect(place / "utf16.db")
+    db.execute("PRAGMA encoding = 'UTF-16le'")
+    db.execute("CREATE VIRTUAL TABLE log USING audit_log(t TEXT, n INTEGER, archive='cold')")
+    db.execute("CREATE TABLE wanted(t TEXT, n INTEGER)")
+    for t, n in 3 * (("a", 1), ("b", 5), ("é", 0)):
+        db.execute("INSERT INTO log(t, n) VALUES(?, ?)", (t, n))
+    db.execute("INSERT INTO wanted VALUES('b', 5), ('é', 0)")
+    db.execute("SELECT audit_archive('log', 'cold', 'now')").fetchall()
+    db.execute("SELECT audit_prune('log')").fetchall()
+    sql = "SELECT id FROM log WHERE (t, n) IN (SELECT t, n FROM wanted) ORDER BY id"
+    rbt.equal(
+        [id for (id,) in rbt.rows(db, sql)],
+        [2, 3, 5, 6, 8, 9],
+        "cold entries of a database of UTF-16 are found by a list of rows",
+    )
+    db.close()
+
+
 def main():
-    rbt.plan(14)
+    rbt.plan(15)
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY), rbt.folder() as place:
         db = rbt.connect(place / "test.db")
         db.execute(
@@ -230,6 +250,7 @@ def main():
             "cold entries are found by a list",
         )
         db.close()
+        rows_in_a_list(place)
     other = rbt.connect(":memory:")
     other.execute("PRAGMA encoding = 'UTF-16le'")
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY):

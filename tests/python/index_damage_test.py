@@ -234,7 +234,28 @@ def utf16(place):
     db.close()
 
 
-rbt.plan(16)
+def foreign_check(place):
+    """A CHECK of a file that somebody sends may call what SQLite would not let it call."""
+    calls = []
+    db = rbt.connect(place / "foreign.db")
+    db.create_function("f", 1, lambda value: calls.append(value) or 1)
+    db.execute("CREATE VIRTUAL TABLE log USING audit_log(t TEXT CHECK(f(t)))")
+    db.execute("INSERT INTO log(t) VALUES('x')")
+    db.execute("PRAGMA trusted_schema = OFF")
+    calls.clear()
+    try:
+        db.execute("PRAGMA integrity_check(log_rows)").fetchall()
+    except sqlite3.OperationalError as error:
+        rbt.note(error)
+    by_sqlite = len(calls)
+    calls.clear()
+    found = [kind for kind, _, _ in findings(db)]
+    rbt.equal(len(calls), by_sqlite, "a CHECK calls no function that SQLite keeps from it")
+    rbt.equal(found, [] if by_sqlite else ["index"], "what cannot be checked is told")
+    db.close()
+
+
+rbt.plan(18)
 with rbt.folder() as place, rbt.environment(
     RUSTYBT_ENCRYPTION_KEY="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 ):
@@ -247,5 +268,6 @@ with rbt.folder() as place, rbt.environment(
     plans(place)
     wide(place)
     utf16(place)
+    foreign_check(place)
     base.close()
 rbt.done()
