@@ -19,6 +19,7 @@ typedef struct log_cursor {
     rbt_cold *cold;
     const rbt_leaf *leaf; /* in PHASE_COLD */
     int64_t count, end;   /* in PHASE_COUNT: ids count … end */
+    int64_t run_end;      /* in PHASE_COUNT: no id up to here is gone */
     rbt_expired expired;  /* in PHASE_COUNT: ids that are gone */
     size_t expired_passed;
 } log_cursor;
@@ -111,6 +112,9 @@ static int count_on(log_cursor *cursor) {
     while (cursor->expired_passed < cursor->expired.count &&
            cursor->expired.segments[cursor->expired_passed].first_id <= cursor->count)
         cursor->count = cursor->expired.segments[cursor->expired_passed++].last_id + 1;
+    cursor->run_end = cursor->end;
+    if (cursor->expired_passed < cursor->expired.count)
+        cursor->run_end = cursor->expired.segments[cursor->expired_passed].first_id - 1;
     return cursor->count <= cursor->end ? SQLITE_ROW : SQLITE_DONE;
 }
 
@@ -322,7 +326,7 @@ int rbt_log_cursor_next(sqlite3_vtab_cursor *base) {
     rbt_error error = {0};
     log_cursor *cursor = (log_cursor *)base;
     /* SQLite counts a virtual table by stepping through it, so nothing else is done a step. */
-    if (cursor->now == PHASE_COUNT && cursor->count < cursor->end) {
+    if (cursor->now == PHASE_COUNT && cursor->count < cursor->run_end) {
         cursor->count++;
         return SQLITE_OK;
     }
