@@ -17,9 +17,8 @@ typedef struct cold_term {
 } cold_term;
 
 typedef struct cold_segment {
-    int64_t first_id, last_id;
+    rbt_published published;
     char *path;
-    uint8_t manifest_sha256[32];
 } cold_segment;
 
 struct rbt_cold {
@@ -240,15 +239,15 @@ static bool read_segment(cold_segment *segment, rbt_log *log, sqlite3_stmt *row,
     const char *directory = (const char *)sqlite3_column_text(row, 2);
     const char *file = (const char *)sqlite3_column_text(row, 3);
     const void *manifest = sqlite3_column_blob(row, 4);
-    segment->first_id = sqlite3_column_int64(row, 0);
-    segment->last_id = sqlite3_column_int64(row, 1);
+    segment->published.first_id = sqlite3_column_int64(row, 0);
+    segment->published.last_id = sqlite3_column_int64(row, 1);
     if (!directory || !file || !rbt_log_file_name_valid(file) || !manifest ||
         sqlite3_column_bytes(row, 4) != 32) {
         rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the record of segment %lld is damaged", log->name,
-                 (long long)segment->first_id);
+                 (long long)segment->published.first_id);
         return false;
     }
-    memcpy(segment->manifest_sha256, manifest, 32);
+    memcpy(segment->published.manifest_sha256, manifest, 32);
     rbt_log_segment_path(&path, log, directory, file);
     segment->path = rbt_buffer_take(&path);
     if (!segment->path) rbt_fail_nomem(error);
@@ -281,7 +280,9 @@ static int take_segments(rbt_cold *cold, rbt_error *error) {
         int64_t first_id = sqlite3_column_int64(rows, 0), last_id = sqlite3_column_int64(rows, 1);
         const char *status = (const char *)sqlite3_column_text(rows, 5);
         if (!status) rbt_fail_nomem(error);
-        if (!status || first_id != covered + 1 || last_id < first_id) break;
+        if (!status || first_id != covered + 1 || last_id < first_id ||
+            last_id >= (int64_t)log->frontier.size)
+            break;
         const rbt_expired_segment *gone = rbt_expired_find(&expired, first_id);
         if (strcmp(status, "published") == 0)
             add_segment(cold, rows, error);
@@ -326,8 +327,8 @@ static bool segment_may_match(const rbt_cold *cold, const cold_segment *segment)
     for (size_t i = 0; i < cold->term_count; i++) {
         const cold_term *term = &cold->terms[i];
         if (term->column != RBT_LOG_COLUMN_ID) continue;
-        rbt_value first = {RBT_INTEGER, segment->first_id, 0, NULL, 0};
-        rbt_value last = {RBT_INTEGER, segment->last_id, 0, NULL, 0};
+        rbt_value first = {RBT_INTEGER, segment->published.first_id, 0, NULL, 0};
+        rbt_value last = {RBT_INTEGER, segment->published.last_id, 0, NULL, 0};
         rbt_compare compare;
         if (!zone_compare(term->op, &compare) || term->value.kind == RBT_NULL) continue;
         bool may = true;
@@ -362,7 +363,7 @@ static int open_next(rbt_cold *cold, rbt_error *error) {
         const cold_segment *segment = &cold->segments[position];
         if (!segment_may_match(cold, segment)) continue;
         if (store->scan_open(&cold->scan, cold->log->logs->connection, segment->path,
-                             cold->verifiers, cold->verifier_count, segment->manifest_sha256,
+                             cold->verifiers, cold->verifier_count, &segment->published,
                              cold->log->log_id, &cold->log->declaration->shape, cold->wanted,
                              cold->zones, cold->zone_count, cold->descending, error) != SQLITE_OK)
             return error->code;
