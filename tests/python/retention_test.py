@@ -256,10 +256,10 @@ def hostile():
         rbt.ok(any("it follows the segment with manifest" in text for text in problems(db)),
                "and the chain of manifests is broken there")
         restore()
-        edited("UPDATE log_segments SET last_id = 6 WHERE first_id = 0")
+        edited("UPDATE log_segments SET last_id = 9 WHERE first_id = 0")
         refused = logs.attempt(db, "SELECT * FROM log WHERE id = 5") or ""
-        rbt.ok("it holds entries 0 to 3, recorded are 0 to 6" in refused,
-               "a record that spans the next one's entries hides none of them")
+        rbt.ok("it holds entries 0 to 3, recorded are 0 to 9" in refused,
+               "a record that spans the entries of the next ones hides none of them")
         restore()
         edited(f"UPDATE log_segments SET last_id = {2**63 - 1} WHERE first_id = 4")
         rbt.ok("the record of the segment at entry 4 is damaged" in "".join(problems(db)),
