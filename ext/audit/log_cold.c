@@ -300,6 +300,28 @@ static int take_segments(rbt_cold *cold, rbt_error *error) {
     return error->code;
 }
 
+/* Where the cold entries end, the hot ones must begin: else some would be given twice, or not at all. */
+static int check_border(const rbt_log *log, rbt_error *error) {
+    int64_t expected = log->pruned_to + 1;
+    bool all_cold = expected == (int64_t)log->frontier.size;
+    sqlite3_stmt *row =
+        rbt_prepare(log->db, error, log->name, "SELECT min(id) FROM \"%w\".\"%w_rows\"",
+                    log->schema, log->name);
+    if (!row) return error->code;
+    if (sqlite3_step(row) == SQLITE_ROW) {
+        bool none = sqlite3_column_type(row, 0) == SQLITE_NULL;
+        if (none != all_cold || (!none && sqlite3_column_int64(row, 0) != expected))
+            rbt_fail(
+                error, SQLITE_CORRUPT_VTAB,
+                "%s: the entries up to %lld are said to be cold, but the hot ones do not follow "
+                "them; SELECT * FROM audit_verify('%s') tells more",
+                log->name, (long long)log->pruned_to, log->name);
+    }
+    if (sqlite3_finalize(row) != SQLITE_OK && error->code == SQLITE_OK)
+        rbt_fail_db(error, log->db, log->name);
+    return error->code;
+}
+
 int rbt_cold_open(rbt_cold **out, rbt_log *log, const rbt_query *query, sqlite3_value **arguments,
                   rbt_error *error) {
     rbt_cold *cold = rbt_calloc(sizeof *cold);
@@ -311,7 +333,7 @@ int rbt_cold_open(rbt_cold **out, rbt_log *log, const rbt_query *query, sqlite3_
     if (!log->logs->connection->segments)
         rbt_fail(error, SQLITE_ERROR, "%s: this build cannot read segments", log->name);
     else if (take_terms(cold, query, arguments, error) == SQLITE_OK &&
-             take_segments(cold, error) == SQLITE_OK)
+             check_border(log, error) == SQLITE_OK && take_segments(cold, error) == SQLITE_OK)
         rbt_log_trusted_verifiers(log, NULL, log->name, &cold->verifiers, &cold->verifier_count,
                                   error);
     if (error->code != SQLITE_OK) {

@@ -271,6 +271,9 @@ def hostile():
                "UPDATE log_meta SET value = 6 WHERE key IN ('archived_to', 'pruned_to')")
         rbt.ok(any("entries 7 to 9, has vanished" in text for text in problems(db)),
                "so is the last one, with archived_to lowered")
+        border = "are said to be cold, but the hot ones do not follow"
+        rbt.ok(border in (logs.attempt(db, "SELECT * FROM log") or ""),
+               "and reading refuses, where pruned_to was lowered with it")
         restore()
         os.rename(place / "cold" / name, place / "away")
         rbt.ok(any("is missing: entries 4 to 6" in text for text in problems(db)),
@@ -390,7 +393,7 @@ def relocation():
 
 
 def main():
-    rbt.plan(74)
+    rbt.plan(75)
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY):
         expiry()
         holds()
