@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A log answers every query as a plain table with the same rows does: hot, partly cold, all cold, with
-segments in its midst that have expired, and to statements that were prepared before a prune. Queries are random, from a fixed seed."""
+segments in its midst that have expired, and to statements that were prepared before a prune. Queries are
+random, from a fixed seed."""
 
 import random
 import sqlite3
