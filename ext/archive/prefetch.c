@@ -19,7 +19,12 @@ struct rbt_prefetch {
     uint64_t given, decoded, taken;        /* counts of frames; taken ≤ decoded ≤ given */
     bool stop;
     struct ZSTD_DCtx_s *zstd;
+    pid_t owner; /* a child of fork() has no such thread, and the mutex as it happened to be */
 };
+
+static bool is_child(const rbt_prefetch *p) {
+    return getpid() != p->owner;
+}
 
 static bool has_second_processor(void) {
 #ifdef __linux__
@@ -69,6 +74,7 @@ rbt_prefetch *rbt_prefetch_start(struct ZSTD_DCtx_s *zstd) {
     rbt_prefetch *p = rbt_calloc(sizeof *p);
     if (!p) return NULL;
     p->zstd = zstd;
+    p->owner = getpid();
     /* with default attributes these take no resource that could be missing on any supported system */
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->given_one, NULL);
@@ -79,6 +85,10 @@ rbt_prefetch *rbt_prefetch_start(struct ZSTD_DCtx_s *zstd) {
 }
 
 void rbt_prefetch_give(rbt_prefetch *p, rbt_frame *frame) {
+    if (is_child(p)) {
+        p->frames[p->given++ % RBT_PREFETCH_DEPTH] = frame;
+        return;
+    }
     pthread_mutex_lock(&p->mutex);
     p->frames[p->given++ % RBT_PREFETCH_DEPTH] = frame;
     pthread_cond_signal(&p->given_one);
@@ -86,6 +96,12 @@ void rbt_prefetch_give(rbt_prefetch *p, rbt_frame *frame) {
 }
 
 rbt_frame *rbt_prefetch_take(rbt_prefetch *p) {
+    if (is_child(
+            p)) { /* the thread may have been in the midst of the frame: once more from the start */
+        rbt_frame *own = p->frames[p->taken++ % RBT_PREFETCH_DEPTH];
+        rbt_frame_decode(own, p->zstd);
+        return own;
+    }
     pthread_mutex_lock(&p->mutex);
     while (p->decoded == p->taken)
         pthread_cond_wait(&p->decoded_one, &p->mutex);
@@ -96,6 +112,10 @@ rbt_frame *rbt_prefetch_take(rbt_prefetch *p) {
 
 void rbt_prefetch_stop(rbt_prefetch *p) {
     if (!p) return;
+    if (is_child(p)) {
+        rbt_free(p); /* no thread to wait for, and none that the conditions could be taken from */
+        return;
+    }
     pthread_mutex_lock(&p->mutex);
     p->stop = true;
     pthread_cond_signal(&p->given_one);

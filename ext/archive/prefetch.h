@@ -15,7 +15,8 @@ enum { RBT_PREFETCH_DEPTH = 2 };
 typedef struct rbt_prefetch rbt_prefetch;
 
 /* The decoder is the thread's alone until rbt_prefetch_stop. NULL when there is one processor only, no
-** memory, or no thread to be had: then the caller decodes by itself. */
+** memory, or no thread to be had: then the caller decodes by itself. In a child of fork(), which has no
+** such thread, the calls below decode by themselves. */
 rbt_prefetch *rbt_prefetch_start(struct ZSTD_DCtx_s *zstd);
 /* Gives a prepared frame away until it is taken; at most RBT_PREFETCH_DEPTH at a time. */
 void rbt_prefetch_give(rbt_prefetch *prefetch, rbt_frame *frame);

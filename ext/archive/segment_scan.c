@@ -125,7 +125,7 @@ static int take_terms(rbt_segment_scan *scan, const rbt_zone_term *terms, size_t
 }
 
 static int open_trusted(rbt_segment_scan *scan, const char *path, const rbt_verifier *verifiers,
-                        size_t verifier_count, const uint8_t *manifest_sha256,
+                        size_t verifier_count, const rbt_published *published,
                         const uint8_t *log_id, rbt_error *error) {
     rbt_problems strict = rbt_problems_strict("archive", path, error);
     rbt_segment *segment = &scan->segment;
@@ -133,9 +133,15 @@ static int open_trusted(rbt_segment_scan *scan, const char *path, const rbt_veri
             SQLITE_OK ||
         rbt_segment_check_kept(segment, verifiers, verifier_count, &strict, error) != SQLITE_OK)
         return error->code;
-    if (manifest_sha256 && memcmp(segment->manifest_sha256, manifest_sha256, 32) != 0)
+    if (published && memcmp(segment->manifest_sha256, published->manifest_sha256, 32) != 0)
         rbt_problem(&strict, RBT_PROBLEM_MANIFEST, -1,
                     "it is another segment than the one that was published here");
+    else if (published && (segment->manifest.first_id != published->first_id ||
+                           segment->manifest.last_id != published->last_id))
+        rbt_problem(&strict, RBT_PROBLEM_MANIFEST, -1,
+                    "it holds entries %lld to %lld, recorded are %lld to %lld",
+                    (long long)segment->manifest.first_id, (long long)segment->manifest.last_id,
+                    (long long)published->first_id, (long long)published->last_id);
     if (log_id && memcmp(segment->manifest.log_id, log_id, sizeof segment->manifest.log_id) != 0)
         rbt_problem(&strict, RBT_PROBLEM_MANIFEST, -1, "it is a segment of another log, %s",
                     segment->manifest.log);
@@ -144,7 +150,7 @@ static int open_trusted(rbt_segment_scan *scan, const char *path, const rbt_veri
 
 int rbt_segment_scan_open(rbt_segment_scan **out, rbt_connection *connection, const char *path,
                           const rbt_verifier *verifiers, size_t verifier_count,
-                          const uint8_t *manifest_sha256, const uint8_t *log_id,
+                          const rbt_published *published, const uint8_t *log_id,
                           const rbt_leaf_shape *shape, uint64_t wanted, const rbt_zone_term *terms,
                           size_t term_count, bool reverse, rbt_error *error) {
     *out = NULL;
@@ -154,7 +160,7 @@ int rbt_segment_scan_open(rbt_segment_scan **out, rbt_connection *connection, co
     scan->connection = connection;
     scan->shape = shape;
     scan->reverse = reverse;
-    if (open_trusted(scan, path, verifiers, verifier_count, manifest_sha256, log_id, error) ==
+    if (open_trusted(scan, path, verifiers, verifier_count, published, log_id, error) ==
         SQLITE_OK) {
         scan->first_id = scan->segment.manifest.first_id;
         if (scan->first_id == 0) scan->first_id = 1; /* the genesis is no entry */

@@ -9,7 +9,7 @@
 
 int rbt_segment_scan_open(rbt_segment_scan **scan, rbt_connection *connection, const char *path,
                           const rbt_verifier *verifiers, size_t verifier_count,
-                          const uint8_t *manifest_sha256, const uint8_t *log_id,
+                          const rbt_published *published, const uint8_t *log_id,
                           const rbt_leaf_shape *shape, uint64_t wanted, const rbt_zone_term *terms,
                           size_t term_count, bool reverse, rbt_error *error);
 int rbt_segment_scan_next(rbt_segment_scan *scan, const rbt_leaf **leaf, const char **line,

@@ -73,13 +73,19 @@ static int pass_frame(rbt_segment *segment, walk *w, rbt_error *error) {
 }
 
 /* Looks for the manifest's frame behind the place where the walk ended: the text of a data frame cannot
-** hold its magic number, since lines have no byte 0x18. The last place that fits counts. */
+** hold its magic number, since lines have no byte 0x18. The last place that fits counts. It is looked for
+** no farther from the file's end than it can be: a sparse file of terabytes is soon refused. */
 static int search_manifest(rbt_segment *segment, walk *w, rbt_error *error) {
-    enum { STEP = 1024 * 1024 };
+    enum { STEP = 1024 * 1024, BEHIND = 128 * 1024 * 1024 };
+    _Static_assert(BEHIND / 2 >
+                       RBT_MANIFEST_MAX + RBT_NOTE_MAX + RBT_SEEK_MAX_FRAMES * RBT_SEEK_ENTRY,
+                   "the manifest's frame, the seek table, and as much again");
     rbt_buffer *bytes = &segment->compressed;
     rbt_buffer_clear(bytes);
     if (!rbt_buffer_reserve(bytes, STEP + MANIFEST_START)) return rbt_fail_nomem(error);
-    for (int64_t at = w->offset; at + MANIFEST_START <= segment->file_bytes; at += STEP) {
+    int64_t from =
+        segment->file_bytes - BEHIND > w->offset ? segment->file_bytes - BEHIND : w->offset;
+    for (int64_t at = from; at + MANIFEST_START <= segment->file_bytes; at += STEP) {
         int64_t left = segment->file_bytes - at;
         size_t length = left < STEP + MANIFEST_START - 1 ? (size_t)left : STEP + MANIFEST_START - 1;
         if (rbt_file_read_exact(segment->who, segment->path, segment->file, bytes->data, length, at,

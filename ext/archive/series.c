@@ -226,11 +226,13 @@ int rbt_series_next(rbt_series *series, const rbt_leaf **leaf, const char **line
         const rbt_member *member = &series->members[index];
         if (rbt_member_excluded(member, series->terms, series->term_count)) continue;
         series->current = member;
+        rbt_published known = {member->first_id, member->last_id, {0}};
+        memcpy(known.manifest_sha256, member->manifest_sha256, sizeof known.manifest_sha256);
         /* What was trusted when the series was opened is held to: same signer, same manifest. */
         if (rbt_segment_scan_open(&series->scan, series->connection, series->current->path,
-                                  &series->current->signer, 1, series->current->manifest_sha256,
-                                  NULL, series->shape, series->wanted, series->terms,
-                                  series->term_count, series->reverse, error) != SQLITE_OK)
+                                  &series->current->signer, 1, &known, NULL, series->shape,
+                                  series->wanted, series->terms, series->term_count,
+                                  series->reverse, error) != SQLITE_OK)
             return error->code;
     }
 }

@@ -18,9 +18,8 @@ typedef struct cold_term {
 } cold_term;
 
 typedef struct cold_segment {
-    int64_t first_id, last_id;
+    rbt_published published;
     char *path;
-    uint8_t manifest_sha256[32];
 } cold_segment;
 
 struct rbt_cold {
@@ -243,15 +242,15 @@ static bool read_segment(cold_segment *segment, rbt_log *log, sqlite3_stmt *row,
     const char *directory = (const char *)sqlite3_column_text(row, 2);
     const char *file = (const char *)sqlite3_column_text(row, 3);
     const void *manifest = sqlite3_column_blob(row, 4);
-    segment->first_id = sqlite3_column_int64(row, 0);
-    segment->last_id = sqlite3_column_int64(row, 1);
+    segment->published.first_id = sqlite3_column_int64(row, 0);
+    segment->published.last_id = sqlite3_column_int64(row, 1);
     if (!directory || !file || !rbt_log_file_name_valid(file) || !manifest ||
         sqlite3_column_bytes(row, 4) != 32) {
         rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: the record of segment %lld is damaged", log->name,
-                 (long long)segment->first_id);
+                 (long long)segment->published.first_id);
         return false;
     }
-    memcpy(segment->manifest_sha256, manifest, 32);
+    memcpy(segment->published.manifest_sha256, manifest, 32);
     rbt_log_segment_path(&path, log, directory, file);
     segment->path = rbt_buffer_take(&path);
     if (!segment->path) rbt_fail_nomem(error);
@@ -284,7 +283,9 @@ static int take_segments(rbt_cold *cold, rbt_error *error) {
         int64_t first_id = sqlite3_column_int64(rows, 0), last_id = sqlite3_column_int64(rows, 1);
         const char *status = (const char *)sqlite3_column_text(rows, 5);
         if (!status) rbt_fail_nomem(error);
-        if (!status || first_id != covered + 1 || last_id < first_id) break;
+        if (!status || first_id != covered + 1 || last_id < first_id ||
+            last_id >= (int64_t)log->frontier.size)
+            break;
         const rbt_expired_segment *gone = rbt_expired_find(&expired, first_id);
         if (strcmp(status, "published") == 0)
             add_segment(cold, rows, error);
@@ -302,6 +303,28 @@ static int take_segments(rbt_cold *cold, rbt_error *error) {
     return error->code;
 }
 
+/* Where the cold entries end, the hot ones must begin: else some would be given twice, or not at all. */
+static int check_border(const rbt_log *log, rbt_error *error) {
+    int64_t expected = log->pruned_to + 1;
+    bool all_cold = expected == (int64_t)log->frontier.size;
+    sqlite3_stmt *row =
+        rbt_prepare(log->db, error, log->name, "SELECT min(id) FROM \"%w\".\"%w_rows\"",
+                    log->schema, log->name);
+    if (!row) return error->code;
+    if (sqlite3_step(row) == SQLITE_ROW) {
+        bool none = sqlite3_column_type(row, 0) == SQLITE_NULL;
+        if (none != all_cold || (!none && sqlite3_column_int64(row, 0) != expected))
+            rbt_fail(
+                error, SQLITE_CORRUPT_VTAB,
+                "%s: the entries up to %lld are said to be cold, but the hot ones do not follow "
+                "them; SELECT * FROM audit_verify('%s') tells more",
+                log->name, (long long)log->pruned_to, log->name);
+    }
+    if (sqlite3_finalize(row) != SQLITE_OK && error->code == SQLITE_OK)
+        rbt_fail_db(error, log->db, log->name);
+    return error->code;
+}
+
 int rbt_cold_open(rbt_cold **out, rbt_log *log, const rbt_query *query, sqlite3_value **arguments,
                   rbt_error *error) {
     rbt_cold *cold = rbt_calloc(sizeof *cold);
@@ -313,7 +336,7 @@ int rbt_cold_open(rbt_cold **out, rbt_log *log, const rbt_query *query, sqlite3_
     if (!log->logs->connection->segments)
         rbt_fail(error, SQLITE_ERROR, "%s: this build cannot read segments", log->name);
     else if (take_terms(cold, query, arguments, error) == SQLITE_OK &&
-             take_segments(cold, error) == SQLITE_OK)
+             check_border(log, error) == SQLITE_OK && take_segments(cold, error) == SQLITE_OK)
         rbt_log_trusted_verifiers(log, NULL, log->name, &cold->verifiers, &cold->verifier_count,
                                   error);
     if (error->code != SQLITE_OK) {
@@ -329,8 +352,8 @@ static bool segment_may_match(const rbt_cold *cold, const cold_segment *segment)
     for (size_t i = 0; i < cold->term_count; i++) {
         const cold_term *term = &cold->terms[i];
         if (term->column != RBT_LOG_COLUMN_ID) continue;
-        rbt_value first = {RBT_INTEGER, segment->first_id, 0, NULL, 0};
-        rbt_value last = {RBT_INTEGER, segment->last_id, 0, NULL, 0};
+        rbt_value first = {RBT_INTEGER, segment->published.first_id, 0, NULL, 0};
+        rbt_value last = {RBT_INTEGER, segment->published.last_id, 0, NULL, 0};
         rbt_compare compare;
         if (!zone_compare(term->op, &compare) || term->value.kind == RBT_NULL) continue;
         bool may = true;
@@ -365,7 +388,7 @@ static int open_next(rbt_cold *cold, rbt_error *error) {
         const cold_segment *segment = &cold->segments[position];
         if (!segment_may_match(cold, segment)) continue;
         if (store->scan_open(&cold->scan, cold->log->logs->connection, segment->path,
-                             cold->verifiers, cold->verifier_count, segment->manifest_sha256,
+                             cold->verifiers, cold->verifier_count, &segment->published,
                              cold->log->log_id, &cold->log->declaration->shape, cold->wanted,
                              cold->zones, cold->zone_count, cold->descending, error) != SQLITE_OK)
             return error->code;

@@ -80,7 +80,8 @@ static bool read_record(rbt_verification *v, sqlite3_stmt *row, int64_t expected
     if ((!record->published && !record->expired) || !record->directory || !record->file ||
         !rbt_log_file_name_valid(record->file) || !record->root ||
         sqlite3_column_bytes(row, 4) != 32 || !record->manifest ||
-        sqlite3_column_bytes(row, 5) != 32 || record->last_id < record->first_id) {
+        sqlite3_column_bytes(row, 5) != 32 || record->first_id < 0 ||
+        record->last_id < record->first_id || record->last_id >= (int64_t)v->log->frontier.size) {
         rbt_log_problem(v, "segment", record->first_id,
                         "the record of the segment at entry %lld is damaged",
                         (long long)record->first_id);

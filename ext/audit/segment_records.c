@@ -37,7 +37,8 @@ static int take_record(rbt_segment_record *record, rbt_log *log, sqlite3_stmt *r
                                    .last_id = sqlite3_column_int64(row, 1),
                                    .expires_us = sqlite3_column_int64(row, 5)};
     if (!directory || !file || !status || !rbt_log_file_name_valid(file) ||
-        sqlite3_column_bytes(row, 4) != 32 || record->last_id < record->first_id)
+        sqlite3_column_bytes(row, 4) != 32 || record->first_id < 0 ||
+        record->last_id < record->first_id || record->last_id == INT64_MAX)
         return rbt_fail(error, SQLITE_CORRUPT_VTAB,
                         "%s: the record of segment %lld is damaged; SELECT * FROM "
                         "audit_verify('%s') tells more",

@@ -79,6 +79,12 @@ typedef struct rbt_zone_term {
 
 typedef struct rbt_segment_scan rbt_segment_scan;
 
+/* A segment as it was recorded when it was published. */
+typedef struct rbt_published {
+    int64_t first_id, last_id;
+    uint8_t manifest_sha256[32];
+} rbt_published;
+
 typedef struct rbt_segment_store {
     /* Appends "<log>-<first id, 12 digits>-<last id, 12 digits>.jsonl.zst"; bytes of the log's name
     ** outside [A-Za-z0-9_.-] are written %XX, as is a leading dot. */
@@ -103,12 +109,12 @@ typedef struct rbt_segment_store {
 
     /* Opens a segment for reading, on behalf of a connection, whose interrupt it heeds and with which it
     ** keeps what it has read of manifests (NULL: neither): signature by one of the verifiers is required, and when
-    ** manifest_sha256 is not NULL the manifest must have that hash, and log_id must match when not
+    ** published is not NULL it must be that segment, and log_id must match when not
     ** NULL. Columns are matched to shape by name (a column the segment lacks reads as NULL).
     ** wanted as in rbt_leaf_parse. Lines come in id order; reverse: descending. */
     int (*scan_open)(rbt_segment_scan **scan, rbt_connection *connection, const char *path,
                      const rbt_verifier *verifiers, size_t verifier_count,
-                     const uint8_t *manifest_sha256, const uint8_t *log_id,
+                     const rbt_published *published, const uint8_t *log_id,
                      const rbt_leaf_shape *shape, uint64_t wanted, const rbt_zone_term *terms,
                      size_t term_count, bool reverse, rbt_error *error);
     /* SQLITE_ROW with the next entry of a frame that the terms cannot exclude, SQLITE_DONE, or the

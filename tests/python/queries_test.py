@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A log answers every query as a plain table with the same rows does: hot, partly cold and all cold,
-and to statements that were prepared before a prune. Queries are random, from a fixed seed."""
+"""A log answers every query as a plain table with the same rows does: hot, partly cold, all cold, with
+segments in its midst that have expired, and to statements that were prepared before a prune. Queries are
+random, from a fixed seed."""
 
 import random
 import sqlite3
+import time
 
 import independent
 import rbt
@@ -275,8 +277,41 @@ def wide():
     db.close()
 
 
+def expired():
+    """What has expired is gone for every query alike, also for those that read no row: here between
+    segments that a hold keeps."""
+    with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY), rbt.folder() as place:
+        db = rbt.connect(place / "expired.db")
+        db.execute(
+            "CREATE VIRTUAL TABLE log USING audit_log(t TEXT, n INTEGER, r REAL, b BLOB, j JSON, u TEXT, "
+            "INDEX(t), INDEX(u, r), archive='cold', retain='1 ms')"
+        )
+        fill(db)
+        times = [time for (time,) in db.execute("SELECT recorded_at FROM log ORDER BY id")]
+        for number in (40, 90, 91, 170, 200, 260):
+            rbt.value(db, "SELECT audit_archive('log', 'cold', ?)", times[number])
+        rbt.value(db, "SELECT audit_prune('log')")
+        rbt.value(db, "SELECT audit_hold('log', 'a claim', 100, 100)")
+        rbt.value(db, "SELECT audit_hold('log', 'another', 201, 210)")
+        time.sleep(0.01)
+        db.execute("INSERT INTO log(t) VALUES('later')")
+        db.execute("INSERT INTO plain SELECT * FROM log WHERE id = 301")
+        rbt.value(db, "SELECT audit_expire('log')")
+        gone = rbt.rows(
+            db, "SELECT first_id, last_id FROM audit_segments('log') WHERE status = 'expired'"
+        )
+        db.executemany("DELETE FROM plain WHERE id BETWEEN ? AND ?", gone)
+        rbt.equal(
+            gone,
+            [(0, 40), (41, 90), (91, 91), (171, 200)],
+            "segments before and between those that are held have expired",
+        )
+        compare(db, "in parts expired", 6)
+        db.close()
+
+
 def main():
-    rbt.plan(13)
+    rbt.plan(15)
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY), rbt.folder() as place:
         db = rbt.connect(place / "test.db")
         db.execute(
@@ -338,6 +373,7 @@ def main():
         )
         db.close()
         wide()
+    expired()
     rbt.done()
 
 

@@ -256,10 +256,24 @@ def hostile():
         rbt.ok(any("it follows the segment with manifest" in text for text in problems(db)),
                "and the chain of manifests is broken there")
         restore()
+        edited("UPDATE log_segments SET last_id = 9 WHERE first_id = 0")
+        refused = logs.attempt(db, "SELECT * FROM log WHERE id = 5") or ""
+        rbt.ok("it holds entries 0 to 3, recorded are 0 to 9" in refused,
+               "a record that spans the entries of the next ones hides none of them")
+        restore()
+        edited(f"UPDATE log_segments SET last_id = {2**63 - 1} WHERE first_id = 4")
+        rbt.ok("the record of the segment at entry 4 is damaged" in "".join(problems(db)),
+               "an id beyond all entries is found")
+        rbt.ok("entries after 3 were pruned, but no segment" in
+               (logs.attempt(db, "SELECT * FROM log") or ""), "and read by nobody")
+        restore()
         edited("DELETE FROM log_segments WHERE first_id = 7",
                "UPDATE log_meta SET value = 6 WHERE key IN ('archived_to', 'pruned_to')")
         rbt.ok(any("entries 7 to 9, has vanished" in text for text in problems(db)),
                "so is the last one, with archived_to lowered")
+        border = "are said to be cold, but the hot ones do not follow"
+        rbt.ok(border in (logs.attempt(db, "SELECT * FROM log") or ""),
+               "and reading refuses, where pruned_to was lowered with it")
         restore()
         os.rename(place / "cold" / name, place / "away")
         rbt.ok(any("is missing: entries 4 to 6" in text for text in problems(db)),
@@ -379,7 +393,7 @@ def relocation():
 
 
 def main():
-    rbt.plan(71)
+    rbt.plan(75)
     with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY):
         expiry()
         holds()

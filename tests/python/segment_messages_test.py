@@ -241,6 +241,18 @@ def sweep(judge, path):
     rbt.equal(judge.first(), None, "and the file as it was is intact")
 
 
+def sparse(judge):
+    """Four terabytes that take no room on the disk: what nobody waits for being read."""
+    judge.path.unlink()
+    with open(judge.path, "wb") as file:
+        file.truncate(4 * 2**40)
+    rbt.equal(
+        judge.first(),
+        "the file does not begin with a zstd frame that can be read; it is damaged or no segment",
+        "a sparse file of terabytes is refused without reading all of it",
+    )
+
+
 def main():
     with rbt.folder() as place, rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY):
         first, second = make(place / "log")
@@ -248,12 +260,13 @@ def main():
         stranger, _ = make(place / "stranger", "log", independent.OTHER_KEY)
         judge = Judge(place / "damaged.jsonl.zst")
         damages = list(cases(first, second, other, stranger))
-        rbt.plan(4 * len(damages) + 3)
+        rbt.plan(4 * len(damages) + 4)
         rbt.ok(len(Parts(first).frames) >= 3, "the first segment has several frames")
         for name, data, sentence in damages:
             judge.refused(name, data, sentence)
         shutil.copy(second, judge.path)
         sweep(judge, second)
+        sparse(judge)
         judge.db.close()
     rbt.done()
 

@@ -19,9 +19,10 @@ static scanned scan(const made *m, const rbt_leaf_shape *as, const rbt_zone_term
     const char *line;
     size_t length;
     rbt_buffer want = {0};
-    int code =
-        store->scan_open(&cursor, NULL, m->path, &signer, 1, m->summary.manifest_sha256,
-                         m->plan.log_id, as, UINT64_MAX, terms, count, reverse, &result.error);
+    rbt_published published = {m->summary.first_id, m->summary.last_id, {0}};
+    memcpy(published.manifest_sha256, m->summary.manifest_sha256, 32);
+    int code = store->scan_open(&cursor, NULL, m->path, &signer, 1, &published, m->plan.log_id, as,
+                                UINT64_MAX, terms, count, reverse, &result.error);
     if (code != SQLITE_OK) return result;
     while ((code = store->scan_next(cursor, &leaf, &line, &length, &result.error)) == SQLITE_ROW) {
         if (result.rows++ == 0) result.first = leaf->id;
@@ -113,14 +114,21 @@ static void check_scan_refusals(const made *big) {
     rbt_segment_scan *cursor;
     rbt_error error = {0};
     uint8_t other[32] = {1};
+    rbt_published published = {big->summary.first_id, big->summary.last_id, {1}};
     is_int(store->scan_open(&cursor, NULL, big->path, &stranger, 1, NULL, NULL, &shape, 0, NULL, 0,
                             false, &error),
            SQLITE_ERROR, "a scan needs a trusted signature");
     ok(strstr(error.message, "none of the 1 trusted keys"), "and says that it has none");
     rbt_error_clear(&error);
-    is_int(store->scan_open(&cursor, NULL, big->path, &signer, 1, other, NULL, &shape, 0, NULL, 0,
-                            false, &error),
+    is_int(store->scan_open(&cursor, NULL, big->path, &signer, 1, &published, NULL, &shape, 0, NULL,
+                            0, false, &error),
            SQLITE_CORRUPT_VTAB, "a scan refuses another manifest than was recorded");
+    rbt_error_clear(&error);
+    memcpy(published.manifest_sha256, big->summary.manifest_sha256, 32);
+    published.last_id++;
+    is_int(store->scan_open(&cursor, NULL, big->path, &signer, 1, &published, NULL, &shape, 0, NULL,
+                            0, false, &error),
+           SQLITE_CORRUPT_VTAB, "other ids than were recorded");
     rbt_error_clear(&error);
     is_int(store->scan_open(&cursor, NULL, big->path, &signer, 1, NULL, other, &shape, 0, NULL, 0,
                             false, &error),
@@ -141,7 +149,7 @@ static void check_scan_refusals(const made *big) {
 }
 
 int main(void) {
-    plan(20);
+    plan(21);
     begin_segments(ENTRIES);
     made big, second;
     make(&big, 0, CUT);
