@@ -167,6 +167,8 @@ static int set_sync(rbt_file_store *store, bool full, const char *who, rbt_error
 
 int rbt_file_store_begin(rbt_file_store *store, bool durable, const char *who, rbt_error *error) {
     if (error->code != SQLITE_OK) return error->code;
+    if (rbt_file_check_process(store->process, store->path, who, error) != SQLITE_OK)
+        return error->code;
     int moved = 0;
     if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
         moved)

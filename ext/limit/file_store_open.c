@@ -48,6 +48,19 @@ static int wait_for_others(void *data, int count) {
     return 1;
 }
 
+/* How many stores this process has, inherited ones included, and who opened the first. */
+static _Atomic int open_stores;
+static _Atomic int64_t opener;
+
+int rbt_file_check_process(int64_t process, const char *path, const char *who, rbt_error *error) {
+    if (error->code == SQLITE_OK && process != (int64_t)getpid())
+        rbt_fail(error, SQLITE_ERROR,
+                 "%s: store '%s': this process was forked while a store was open; close the "
+                 "connections from before the fork, or open them after it",
+                 who, path);
+    return error->code;
+}
+
 int rbt_file_fail(rbt_file_store *store, const char *who, rbt_error *error) {
     if (error->code != SQLITE_OK) return error->code;
     int code = sqlite3_extended_errcode(store->db);
@@ -193,7 +206,8 @@ static void prepare_file(rbt_file_store *store, bool create, const char *who, rb
 
 rbt_file_store *rbt_file_store_open(const char *path, bool create, const char *who,
                                     rbt_error *error) {
-    if (error->code != SQLITE_OK) return NULL;
+    if (open_stores == 0) opener = (int64_t)getpid();
+    if (rbt_file_check_process(opener, path, who, error) != SQLITE_OK) return NULL;
     rbt_file_store *store = rbt_calloc(sizeof *store);
     char *given = store ? rbt_strdup(path) : NULL;
     if (given == NULL) {
@@ -202,6 +216,8 @@ rbt_file_store *rbt_file_store_open(const char *path, bool create, const char *w
         return NULL;
     }
     store->path = given;
+    store->process = (int64_t)getpid();
+    open_stores++;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     if (create) flags |= SQLITE_OPEN_CREATE;
     if (sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK) {
@@ -226,6 +242,7 @@ void rbt_file_store_close(rbt_file_store *store) {
     for (int i = 0; i < RBT_FILE_STATEMENTS; i++)
         sqlite3_finalize(store->statements[i]); /* repeats an error that was told */
     (void)sqlite3_close_v2(store->db);          /* cannot fail: nothing of ours is left open */
+    open_stores--;
     rbt_buffer_free(&store->bytes);
     rbt_free(store->path);
     rbt_free(store);

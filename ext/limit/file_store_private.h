@@ -34,6 +34,7 @@ struct rbt_file_store {
     char sweep_key[RBT_LIMIT_KEY_SIZE];
     int sweep_length;
     int64_t wait_began_us; /* by the busy handler */
+    int64_t process;       /* that opened it; a fork of it must not use it */
     rbt_buffer bytes;      /* of a state, kept for its memory */
 };
 
@@ -43,6 +44,9 @@ sqlite3_stmt *rbt_file_statement_of(rbt_file_store *store, rbt_file_statement wh
 /* Runs a statement that gives no row. */
 int rbt_file_run(rbt_file_store *store, rbt_file_statement which, const char *who,
                  rbt_error *error);
+/* Fails in a process that was forked while a store was open: SQLite believes to hold locks there that
+** only the parent holds, so the WAL could vanish under it (sqlite.org/howtocorrupt.html, 2.6). */
+int rbt_file_check_process(int64_t process, const char *path, const char *who, rbt_error *error);
 /* Records what SQLite says, with the path. */
 int rbt_file_fail(rbt_file_store *store, const char *who, rbt_error *error);
 /* Records that a row is not as it was written. */

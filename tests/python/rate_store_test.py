@@ -299,8 +299,29 @@ def places(place):
         rbt.skip(2, "only root can be somebody else")
 
 
+def forked(place):
+    db = open_with(place / "forked.db")
+    db.execute("SELECT rate_allow('p', 'k')").fetchone()
+    reader, writer = os.pipe()
+    child_id = os.fork()
+    if child_id == 0:
+        said = attempt(db, "SELECT rate_allow('p', 'k')") or "let in"
+        db.close()
+        again = open_with(place / "forked.db")
+        said += "|" + (attempt(again, "SELECT rate_allow('p', 'k')") or "let in")
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.waitpid(child_id, 0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        inherited, _, own = pipe.read().partition("|")
+    rbt.ok("forked while a store was open" in inherited, "a fork does not decide on its parent's connection")
+    rbt.equal(own, "let in", "and does on its own, once the inherited one is closed")
+    db.close()
+
+
 def main():
-    rbt.plan(44)
+    rbt.plan(46)
     with rbt.folder() as place:
         four_processes(place)
         killed_processes(place)
@@ -308,6 +329,7 @@ def main():
         policies(place)
         damaged(place)
         places(place)
+        forked(place)
     rbt.done()
 
 
