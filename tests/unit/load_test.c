@@ -24,7 +24,7 @@ static const char expected_functions[] =
     "audit_hold/2 D, audit_hold/3 D, audit_hold/4 D, audit_leaf/2 D, audit_proof/2 D, "
     "audit_prune/1 D, "
     "audit_public_key/1 D, audit_public_key/2 D, "
-    "audit_release/2 D, audit_relocate/2 D, audit_root/1 D, audit_root/2 D, audit_set/3 D, "
+    "audit_release/2 D, audit_relocate/2 D, audit_restore/2 D, audit_restore/3 D, audit_root/1 D, audit_root/2 D, audit_set/3 D, "
     "audit_size/1 D, audit_succession/1 D, "
     "audit_verify/1 D, audit_verify/2 D, audit_verify/3 D, "
     "blind_index/2 D, blind_index/3 D, config_get/1 D, config_get/2 D, "
