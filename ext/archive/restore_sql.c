@@ -13,6 +13,8 @@
 #include "segment_verify.h"
 #include "series.h"
 
+#include <stdlib.h>
+
 static const char who[] = "audit_restore";
 
 /* What is known of the segments; items and series.members are in the order of the files until sorted. */

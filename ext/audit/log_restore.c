@@ -285,7 +285,9 @@ static int fill(const rbt_restore_plan *plan, rbt_log *log, rbt_error *error) {
 }
 
 static int record_segments(const rbt_restore_plan *plan, rbt_log *log, rbt_error *error) {
+    rbt_segment_events told = {0};
     int64_t now = rbt_clock_us();
+    rbt_segment_events_read(&told, log, "archive", plan->who, error);
     sqlite3_stmt *insert = rbt_prepare(
         log->db, error, plan->who,
         "INSERT INTO \"%w\".\"%w_segments\"(first_id, last_id, directory, file, rows, raw_bytes, "
@@ -304,21 +306,25 @@ static int record_segments(const rbt_restore_plan *plan, rbt_log *log, rbt_error
         sqlite3_bind_int64(insert, 7, summary->file_bytes);
         sqlite3_bind_blob(insert, 8, summary->root_after.bytes, 32, SQLITE_STATIC);
         sqlite3_bind_blob(insert, 9, summary->manifest_sha256, 32, SQLITE_STATIC);
-        sqlite3_bind_int64(insert, 10, now);
+        const rbt_segment_event *event = rbt_segment_event_of(
+            &told, summary->first_id, summary->last_id, summary->manifest_sha256);
+        int64_t published_us = event && event->published_us ? event->published_us : now;
+        sqlite3_bind_int64(insert, 10, published_us);
         if (summary->retain_until_us)
             sqlite3_bind_int64(insert, 11, summary->retain_until_us);
         else
             sqlite3_bind_null(insert, 11);
         rbt_buffer detail = {0};
-        if (rbt_log_write(log, insert, "table of segments", error) == SQLITE_OK) {
+        if (rbt_log_write(log, insert, "table of segments", error) == SQLITE_OK && !event) {
             rbt_segment_event_published(&detail, log, segment->file, segment->directory, summary,
-                                        now);
+                                        published_us);
             rbt_events_add(log->logs->connection, log->schema, "archive", log->name, &detail,
                            plan->who, error);
         }
         rbt_buffer_free(&detail);
     }
     sqlite3_finalize(insert);
+    rbt_segment_events_free(&told);
     rbt_log_meta_set_i64(log, "archived_to", plan->segments[plan->count - 1].summary.last_id,
                          error);
     return rbt_log_remember_signer(log, plan->segments[0].signer.public_key, error);

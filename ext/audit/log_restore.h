@@ -10,7 +10,7 @@
 **   set       of each column that was added to the log later (log_extend.h), unless a restored rustybt_events
 **             tells of it: name, type and first entry, as the manifests have them. What else audit_set was
 **             given (CHECK, DEFAULT, indexes) is known to the lost events alone
-**   archive   of each segment (segment_events.h)
+**   archive   of each segment that it does not tell of (segment_events.h)
 **   restore   {"size","root","segments","manifest_sha256","largest_checkpoint","log_id"}: leaves, their
 **             root, and the last segment's manifest; the size of the largest believed checkpoint in a
 **             segment, or null. Entries from id `size` on, which the log had before, are lost
