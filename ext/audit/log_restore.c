@@ -284,10 +284,51 @@ static int fill(const rbt_restore_plan *plan, rbt_log *log, rbt_error *error) {
     return error->code;
 }
 
+/* Where rustybt_events says that the segment is. */
+static const char *place_told(const rbt_segment_event *archived, const rbt_segment_events *moves,
+                              const uint8_t manifest_sha256[32]) {
+    const char *place = archived->to;
+    for (size_t i = 0; i < moves->count; i++)
+        if (memcmp(moves->items[i].manifest_sha256, manifest_sha256, 32) == 0)
+            place = moves->items[i].to;
+    return place;
+}
+
+/* Tells of a segment, or, when the events that were restored tell of it, of its new place. */
+static int record_place(const rbt_restore_plan *plan, rbt_log *log,
+                        const rbt_restored_segment *segment, const rbt_segment_event *archived,
+                        const rbt_segment_events *moves, int64_t published_us, rbt_error *error) {
+    const rbt_segment_summary *summary = &segment->summary;
+    const char *place = archived ? place_told(archived, moves, summary->manifest_sha256) : NULL;
+    rbt_buffer detail = {0};
+    const char *action = "archive";
+    if (place && strcmp(place, segment->directory) == 0) return SQLITE_OK;
+    if (place) {
+        action = "relocated";
+        rbt_buffer_add_byte(&detail, '{');
+        rbt_segment_event_write(&detail, log, segment->file, summary->first_id, summary->last_id,
+                                summary->manifest_sha256);
+        rbt_buffer_add_text(&detail, ",\"from\":");
+        rbt_json_add_string(&detail, place, strlen(place));
+        rbt_buffer_add_text(&detail, ",\"to\":");
+        rbt_json_add_string(&detail, segment->directory, strlen(segment->directory));
+        rbt_buffer_add_byte(&detail, '}');
+    } else {
+        rbt_segment_event_published(&detail, log, segment->file, segment->directory, summary,
+                                    published_us);
+    }
+    rbt_events_add(log->logs->connection, log->schema, action, log->name, &detail, plan->who,
+                   error);
+    rbt_buffer_free(&detail);
+    return error->code;
+}
+
 static int record_segments(const rbt_restore_plan *plan, rbt_log *log, rbt_error *error) {
-    rbt_segment_events told = {0};
+    rbt_segment_events told = {0}, moves = {0};
     int64_t now = rbt_clock_us();
     rbt_segment_events_read(&told, log, "archive", plan->who, error);
+    if (error->code == SQLITE_OK)
+        rbt_segment_events_read(&moves, log, "relocated", plan->who, error);
     sqlite3_stmt *insert = rbt_prepare(
         log->db, error, plan->who,
         "INSERT INTO \"%w\".\"%w_segments\"(first_id, last_id, directory, file, rows, raw_bytes, "
@@ -314,17 +355,12 @@ static int record_segments(const rbt_restore_plan *plan, rbt_log *log, rbt_error
             sqlite3_bind_int64(insert, 11, summary->retain_until_us);
         else
             sqlite3_bind_null(insert, 11);
-        rbt_buffer detail = {0};
-        if (rbt_log_write(log, insert, "table of segments", error) == SQLITE_OK && !event) {
-            rbt_segment_event_published(&detail, log, segment->file, segment->directory, summary,
-                                        published_us);
-            rbt_events_add(log->logs->connection, log->schema, "archive", log->name, &detail,
-                           plan->who, error);
-        }
-        rbt_buffer_free(&detail);
+        if (rbt_log_write(log, insert, "table of segments", error) == SQLITE_OK)
+            record_place(plan, log, segment, event, &moves, published_us, error);
     }
     sqlite3_finalize(insert);
     rbt_segment_events_free(&told);
+    rbt_segment_events_free(&moves);
     rbt_log_meta_set_i64(log, "archived_to", plan->segments[plan->count - 1].summary.last_id,
                          error);
     return rbt_log_remember_signer(log, plan->segments[0].signer.public_key, error);

@@ -11,6 +11,7 @@
 **             tells of it: name, type and first entry, as the manifests have them. What else audit_set was
 **             given (CHECK, DEFAULT, indexes) is known to the lost events alone
 **   archive   of each segment that it does not tell of (segment_events.h)
+**   relocated of each segment that it says is elsewhere
 **   restore   {"size","root","segments","manifest_sha256","largest_checkpoint","log_id"}: leaves, their
 **             root, and the last segment's manifest; the size of the largest believed checkpoint in a
 **             segment, or null. Entries from id `size` on, which the log had before, are lost

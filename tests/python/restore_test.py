@@ -2,9 +2,12 @@
 """audit_restore(log, path_or_glob[, vkeys]): a log made again from its segments has the same ids, times, leaves
 and root, verifies, and goes on; what is foreign, altered or incomplete is refused with the file's name."""
 
+import json
 import os
 import shutil
+import sqlite3
 
+import independent
 import rbt
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -67,7 +70,7 @@ def refused(place, pattern, message, name, log="orders", key=KEY):
         db = rbt.connect()
         try:
             got = restore(db, place / pattern, log)
-        except Exception as error:  # sqlite3.Error
+        except sqlite3.Error as error:
             got = str(error)
         got = got.replace(str(place), "PLACE")
         left = rbt.value(db, "SELECT count(*) FROM sqlite_schema")
@@ -266,7 +269,7 @@ def hostile(place):
         db = rbt.connect()
         try:
             got = restore(db, stage / "*.zst")
-        except Exception as error:
+        except sqlite3.Error as error:
             got = str(error)
         rbt.ok(
             got.startswith(f"audit_restore: {stage}/{first.name}: "), "a foreign signer is refused"
@@ -280,7 +283,7 @@ def hostile(place):
         db = rbt.connect()
         try:
             got = restore(db, stage / "*.zst")
-        except Exception as error:
+        except sqlite3.Error as error:
             got = str(error)
         rbt.ok(
             got.startswith(f"audit_restore: {stage}/{first.name}: "),
@@ -322,19 +325,60 @@ def hostile(place):
 
 
 def golden(place):
-    shutil.copy(rbt.GOLDEN / "segment-v1.jsonl.zst", place / "golden.zst")
-    info = dict(rbt.rows(rbt.connect(), "SELECT key, value FROM archive_info(?)", str(place / "golden.zst")))
-    name = "%s-%012d-%012d.jsonl.zst" % (info["log"], info["first_id"], info["last_id"])
-    (place / "golden.zst").rename(place / name)
-    db = rbt.connect(place / "golden.db")
-    restore(db, place / name, info["log"])
-    lines = rbt.rows(db, "SELECT id, leaf FROM archive_entries(?)", str(place / name))
-    again = [(i, rbt.value(db, "SELECT audit_leaf(?, ?)", info["log"], i)) for i, _ in lines]
-    rbt.equal((again, errors(db, info["log"])), (lines, []), "the golden segment restores")
+    expected = json.loads((rbt.GOLDEN / "log-v1" / "expected.json").read_text())
+    shutil.copytree(rbt.GOLDEN / "log-v1" / "cold", place / "golden" / "cold")
+    db = rbt.connect(place / "golden" / "log.db")
+    for name, last in (("orders", 500), ("salted", 10)):
+        restore(db, place / "golden" / "cold" / f"{name}-*.zst", name)
+        rbt.equal(
+            [rbt.value(db, "SELECT audit_leaf(?, ?)", name, i) for i in range(last + 1)],
+            expected[name]["leaves"][: last + 1],
+            f"the golden segments of {name} give its leaves",
+        )
+    rbt.equal(errors(db, "*"), [], "and verify")
     db.close()
 
 
-rbt.plan(34)
+def moved(place):
+    """Segments that lie elsewhere than the restored rustybt_events says."""
+    shutil.copytree(place / "both" / "cold", place / "moved" / "elsewhere")
+    db = rbt.connect(place / "moved" / "again.db")
+    for name in ("rustybt_events", "orders"):
+        restore(db, place / "moved" / "elsewhere" / f"{name}-*.zst", name)
+    rbt.equal(errors(db, "*"), [], "their new place is on record, and all verifies")
+    rbt.equal(
+        rbt.rows(
+            db,
+            "SELECT json_extract(detail, '$.from'), json_extract(detail, '$.to'), count(*) "
+            "FROM rustybt_events WHERE action = 'relocated' AND log = 'orders' GROUP BY 1, 2",
+        ),
+        [("cold", "elsewhere", 2)],
+        "with where they were",
+    )
+    db.close()
+
+
+def interrupted(place):
+    """Killed at any time, nothing or all is there."""
+    folder = place / "killed"
+    shutil.copytree(place / "old" / "cold", folder / "cold")
+    db = rbt.connect(folder / "x.db")
+    db.set_progress_handler(lambda: 1, 20000)
+    try:
+        got = restore(db, folder / "cold" / "orders-*.zst")
+    except sqlite3.OperationalError as error:
+        got = str(error)
+    rbt.ok(
+        "interrupted" in got and rbt.value(db, "SELECT count(*) FROM sqlite_schema") == 0,
+        "stopped in the middle, it leaves nothing",
+    )
+    db.set_progress_handler(None, 0)
+    restore(db, folder / "cold" / "orders-*.zst")
+    rbt.equal(errors(db, "*"), [], "and the next run on the connection restores all")
+    db.close()
+
+
+rbt.plan(40)
 with rbt.environment(RUSTYBT_ENCRYPTION_KEY=KEY), rbt.folder() as place:
     (place / "old").mkdir()
     (place / "new").mkdir()
@@ -342,6 +386,8 @@ with rbt.environment(RUSTYBT_ENCRYPTION_KEY=KEY), rbt.folder() as place:
     with_events(place)
     places(place)
     hostile(place)
-    with rbt.environment(RUSTYBT_SIGNING_KEY=KEY):
+    moved(place)
+    interrupted(place)
+    with rbt.environment(RUSTYBT_ENCRYPTION_KEY=independent.KEY):
         golden(place)
 rbt.done()
