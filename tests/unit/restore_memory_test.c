@@ -51,7 +51,7 @@ int main(void) {
         failed += code == SQLITE_NOMEM;
         refused += code != SQLITE_OK && code != SQLITE_NOMEM;
         restored += whole;
-        if (open || (code == SQLITE_OK ? !whole : logs != 0)) {
+        if (open || (logs == 1 && !whole) || (code == SQLITE_OK && !whole)) {
             wrong++;
             printf("# allocation %ld: code %d, %lld logs, %s\n", at, code, logs,
                    open ? "a transaction is open" : "");
