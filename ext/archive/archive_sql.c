@@ -10,6 +10,7 @@
 #include "../base/progress.h"
 #include "../base/sql_util.h"
 #include "archive_table.h"
+#include "restore_sql.h"
 #include "salvage_table.h"
 #include "segment_verify.h"
 #include "series.h"
@@ -311,6 +312,11 @@ const rbt_function rbt_archive_functions[] = {
      "Checks segments in full: one line that says what was checked, or an error with the first "
      "problem",
      "SELECT archive_verify('cold/*.jsonl.zst')"},
+    {"audit_restore", 2, 3, RBT_DIRECT, rbt_audit_restore,
+     "audit_restore(log, path_or_glob[, vkeys])", "encryption",
+     "makes a log again from its segments, each verified, in a database that does not have it: the "
+     "same ids, times and root; one line",
+     "SELECT audit_restore('orders', 'cold/orders-*.jsonl.zst')"},
     {0},
 };
 

@@ -295,19 +295,6 @@ static int write_segment(job *j, const rbt_signing_key *signing, rbt_segment_sum
     return error->code;
 }
 
-static void add_segment_detail(rbt_buffer *detail, const job *j, const rbt_segment_summary *summary,
-                               int64_t published_us) {
-    rbt_buffer_add_byte(detail, '{');
-    rbt_segment_event_write(detail, j->log, j->file, j->first_id, j->last_id,
-                            summary->manifest_sha256);
-    rbt_buffer_add_text(detail, ",\"to\":");
-    rbt_json_add_string(detail, written_to(j), strlen(written_to(j)));
-    rbt_buffer_printf(detail, ",\"rows\":%lld,\"published_us\":%lld,\"root\":\"",
-                      (long long)summary->rows, (long long)published_us);
-    rbt_buffer_add_hex(detail, summary->root_after.bytes, 32);
-    rbt_buffer_add_text(detail, "\"}");
-}
-
 /* Records the file as published, and the event, in one transaction. */
 static int record_segment(job *j, const rbt_signing_key *signing,
                           const rbt_segment_summary *summary, rbt_error *error) {
@@ -345,7 +332,7 @@ static int record_segment(job *j, const rbt_signing_key *signing,
     if (error->code == SQLITE_OK) rbt_log_peek(log, error); /* its identity, for the event */
     rbt_log_remember_signer(log, signing->public_key, error);
     if (error->code == SQLITE_OK) {
-        add_segment_detail(&detail, j, summary, published_us);
+        rbt_segment_event_published(&detail, log, j->file, written_to(j), summary, published_us);
         rbt_events_add(log->logs->connection, log->schema, "archive", log->name, &detail, who,
                        error);
     }

@@ -295,9 +295,29 @@ static void poison(rbt_log *log) {
 
 enum { PENDING_LIMIT = 65536 }; /* 2 MiB of hashes, then the tree is written early */
 
+/* Hashes and stores the next entry; log->leaf holds its line. */
+static int store_entry(rbt_log *log, int64_t recorded_at, const uint8_t *salt,
+                       const rbt_value *values, rbt_error *error) {
+    rbt_hash hash;
+    int64_t next = (int64_t)log->frontier.size;
+    rbt_leaf_hash(&hash, log->leaf.data, log->leaf.length);
+    if (log->pending_count >= PENDING_LIMIT && rbt_log_flush_tree(log, error) != SQLITE_OK) {
+        poison(log);
+        return error->code;
+    }
+    if (reserve_pending(log, error) != SQLITE_OK) return error->code;
+    if (rbt_log_open_gate(log, error) != SQLITE_OK) return error->code;
+    if (insert_row(log, next, recorded_at, salt, values, error) != SQLITE_OK) return error->code;
+
+    rbt_frontier_append(&log->frontier, &hash);
+    log->pending[log->pending_count++] = hash;
+    log->last_recorded_at = recorded_at;
+    log->dirty = true;
+    return SQLITE_OK;
+}
+
 static int append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error *error) {
     uint8_t salt[RBT_SALT_SIZE];
-    rbt_hash hash;
     if (rbt_log_load(log, error) != SQLITE_OK) return error->code;
     if (log->frontier.size >= INT64_MAX)
         return rbt_fail(error, SQLITE_ERROR, "%s: the log is full", log->name);
@@ -310,24 +330,37 @@ static int append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error 
 
     rbt_buffer_clear(&log->leaf);
     if (rbt_leaf_write(&log->leaf, &log->declaration->shape, log->name, next, recorded_at,
-                       salt_or_null, values, error) != SQLITE_OK)
+                       salt_or_null, values, error) != SQLITE_OK ||
+        store_entry(log, recorded_at, salt_or_null, values, error) != SQLITE_OK)
         return error->code;
-    rbt_leaf_hash(&hash, log->leaf.data, log->leaf.length);
-    if (log->pending_count >= PENDING_LIMIT && rbt_log_flush_tree(log, error) != SQLITE_OK) {
-        poison(log);
-        return error->code;
-    }
-    if (reserve_pending(log, error) != SQLITE_OK) return error->code;
-    if (rbt_log_open_gate(log, error) != SQLITE_OK) return error->code;
-    if (insert_row(log, next, recorded_at, salt_or_null, values, error) != SQLITE_OK)
-        return error->code;
-
-    rbt_frontier_append(&log->frontier, &hash);
-    log->pending[log->pending_count++] = hash;
-    log->last_recorded_at = recorded_at;
-    log->dirty = true;
     *id = next;
     return SQLITE_OK;
+}
+
+static int append_again(rbt_log *log, const rbt_leaf *leaf, const char *line, size_t length,
+                        rbt_error *error) {
+    const rbt_leaf_shape *shape = &log->declaration->shape;
+    const uint8_t *salt = shape->salted ? leaf->salt : NULL;
+    if (leaf->id != (int64_t)log->frontier.size)
+        return rbt_fail(error, SQLITE_CORRUPT_VTAB, "%s: entry %lld came where %lld was expected",
+                        log->name, (long long)leaf->id, (long long)log->frontier.size);
+    rbt_buffer_clear(&log->leaf);
+    if (rbt_leaf_write(&log->leaf, shape, log->name, leaf->id, leaf->recorded_at, salt,
+                       leaf->values, error) != SQLITE_OK)
+        return error->code;
+    if (log->leaf.length != length || memcmp(log->leaf.data, line, length) != 0)
+        return rbt_fail(error, SQLITE_CORRUPT_VTAB,
+                        "%s: entry %lld is not what the log's declaration makes of its values",
+                        log->name, (long long)leaf->id);
+    return store_entry(log, leaf->recorded_at, salt, leaf->values, error);
+}
+
+int rbt_log_append_again(rbt_log *log, const rbt_leaf *leaf, const char *line, size_t length,
+                         rbt_error *error) {
+    log->working++;
+    append_again(log, leaf, line, length, error);
+    log->working--;
+    return error->code;
 }
 
 int rbt_log_append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error *error) {

@@ -369,21 +369,47 @@ static int check_archivable(rbt_log *log, rbt_error *error) {
     return error->code;
 }
 
-int rbt_log_create(rbt_log *log, rbt_error *error) {
-    rbt_storage storage = {0};
-    rbt_buffer genesis = {0};
-    rbt_hash hash;
-    int64_t now = rbt_clock_us();
-    uint8_t log_id[16];
+/* What the log is restored from; NULL: it is a new one. */
+static const rbt_log_birth *birth_of(const rbt_log *log) {
+    const rbt_log_birth *birth = log->logs->birth;
+    return birth && sqlite3_stricmp(birth->schema, log->schema) == 0 &&
+                   strcmp(birth->name, log->name) == 0
+               ? birth
+               : NULL;
+}
+
+/* Leaf 0 of a new log, or the one that it had. */
+static int make_genesis(rbt_log *log, rbt_buffer *genesis, uint8_t log_id[16], int64_t *recorded_at,
+                        rbt_error *error) {
+    const rbt_log_birth *birth = birth_of(log);
+    if (birth) {
+        if (!rbt_declaration_equal(log->declaration, birth->argument_count, birth->arguments))
+            return rbt_fail(error, SQLITE_ERROR,
+                            "%s: SQLite reads the restored declaration otherwise", log->name);
+        memcpy(log_id, birth->log_id, 16);
+        *recorded_at = birth->recorded_at;
+        rbt_buffer_add(genesis, birth->genesis, birth->genesis_length);
+        return genesis->failed ? rbt_fail_nomem(error) : SQLITE_OK;
+    }
     if (rbt_leaf_columns_of(&log->declaration->shape, 0) < log->declaration->shape.count)
         return rbt_fail(
             error, SQLITE_ERROR,
             "%s: SINCE is written by audit_set, which adds a column to a log that is there; "
             "leave it out",
             log->name);
-    randombytes_buf(log_id, sizeof log_id);
+    *recorded_at = rbt_clock_us();
+    randombytes_buf(log_id, 16);
+    return rbt_genesis_write(genesis, log->name, log->declaration, log_id, *recorded_at, error);
+}
+
+int rbt_log_create(rbt_log *log, rbt_error *error) {
+    rbt_storage storage = {0};
+    rbt_buffer genesis = {0};
+    rbt_hash hash;
+    int64_t now = 0;
+    uint8_t log_id[16];
     if (log->declaration->archive) check_archivable(log, error);
-    rbt_genesis_write(&genesis, log->name, log->declaration, log_id, now, error);
+    if (error->code == SQLITE_OK) make_genesis(log, &genesis, log_id, &now, error);
     if (error->code == SQLITE_OK && try_defaults(log, error) == SQLITE_OK)
         rbt_storage_build(&storage, log->name, log->declaration, error);
     rbt_storage_create(log->db, log->schema, &storage, log->name, error);
@@ -418,7 +444,7 @@ int rbt_log_create(rbt_log *log, rbt_error *error) {
         log->loaded = log->dirty = true;
         log->origin[0] = 0; /* read with the genesis, on the next load */
         rbt_log_flush(log, error);
-        if (error->code == SQLITE_OK) remember_creator(log, error);
+        if (error->code == SQLITE_OK && !birth_of(log)) remember_creator(log, error);
         log->loaded = false;
         rbt_free(log->genesis);
         log->genesis = NULL;

@@ -44,11 +44,23 @@ typedef struct rbt_discarded {
     int64_t event_id; /* of its record in rustybt_events, which a rollback may have taken back */
 } rbt_discarded;
 
+/* What a restored log (log_restore.h) is created with, in place of an identity of its own. */
+typedef struct rbt_log_birth {
+    const char *schema, *name;
+    const char *genesis; /* leaf 0's text */
+    size_t genesis_length;
+    int64_t recorded_at; /* as leaf 0 says */
+    const uint8_t *log_id;
+    int argument_count; /* of the declaration, what was added to the genesis's included */
+    const char *const *arguments;
+} rbt_log_birth;
+
 typedef struct rbt_logs {
     rbt_connection *connection;
     rbt_discarded *discarded;
     struct rbt_log *first;
     const struct rbt_log_extension *extension; /* log_extend.h: under way, or NULL */
+    const struct rbt_log_birth *birth;         /* of a log that is being restored, or NULL */
     /* What rustybt_append_only() answers with yes: */
     int inside;      /* > 0 while a log is created, or a statement writes subjects' keys */
     int gate_writes; /* writes to a gate that are yet to come of the statement that runs */
@@ -136,6 +148,11 @@ sqlite3_stmt *rbt_log_hold(rbt_log *log, rbt_error *error);
 
 /* Appends one entry; the values are of their columns' kinds (log_values.h). *id: OUT. */
 int rbt_log_append(rbt_log *log, const rbt_value *values, int64_t *id, rbt_error *error);
+
+/* Appends an entry as it was: the parsed line, whose id must be the next one, and the line itself, which
+** the values must give again, byte for byte. The log is loaded. */
+int rbt_log_append_again(rbt_log *log, const rbt_leaf *leaf, const char *line, size_t length,
+                         rbt_error *error);
 
 /* Writes tree, head and seal. */
 int rbt_log_flush(rbt_log *log, rbt_error *error);

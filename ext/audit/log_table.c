@@ -11,8 +11,8 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
-#include "log_extend.h"
 #include "events.h"
+#include "log_extend.h"
 #include "log_hold.h"
 #include "log_values.h"
 #include "storage.h"

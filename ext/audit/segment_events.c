@@ -126,3 +126,17 @@ void rbt_segment_event_write(rbt_buffer *detail, const rbt_log *log, const char 
     rbt_buffer_add_text(detail, "\",");
     rbt_events_add_log_id(detail, log);
 }
+
+void rbt_segment_event_published(rbt_buffer *detail, const rbt_log *log, const char *file,
+                                 const char *directory, const rbt_segment_summary *summary,
+                                 int64_t published_us) {
+    rbt_buffer_add_byte(detail, '{');
+    rbt_segment_event_write(detail, log, file, summary->first_id, summary->last_id,
+                            summary->manifest_sha256);
+    rbt_buffer_add_text(detail, ",\"to\":");
+    rbt_json_add_string(detail, directory, strlen(directory));
+    rbt_buffer_printf(detail, ",\"rows\":%lld,\"published_us\":%lld,\"root\":\"",
+                      (long long)summary->rows, (long long)published_us);
+    rbt_buffer_add_hex(detail, summary->root_after.bytes, 32);
+    rbt_buffer_add_text(detail, "\"}");
+}

@@ -16,6 +16,7 @@
 #define RBT_AUDIT_SEGMENT_EVENTS_H
 
 #include "log_state.h"
+#include "segment_store.h"
 
 typedef struct rbt_segment_event {
     int64_t recorded_at; /* of the event */
@@ -45,5 +46,9 @@ const rbt_segment_event *rbt_segment_event_of(const rbt_segment_events *events, 
 /* Appends the members that all of them have, without braces. */
 void rbt_segment_event_write(rbt_buffer *detail, const rbt_log *log, const char *file,
                              int64_t first_id, int64_t last_id, const uint8_t manifest_sha256[32]);
+/* Appends the whole detail of an event 'archive'; directory: as recorded. */
+void rbt_segment_event_published(rbt_buffer *detail, const rbt_log *log, const char *file,
+                                 const char *directory, const rbt_segment_summary *summary,
+                                 int64_t published_us);
 
 #endif
