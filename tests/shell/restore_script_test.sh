@@ -36,3 +36,4 @@ exit 0'
 export RUSTYBT_RESTORE_LOGS='absent'
 is 'a log without segments is an error' "$(restore other.db | tail -n 1)" 'exit 1'
 is 'and leaves nothing behind' "$(db new/other.db 'SELECT count(*) FROM sqlite_schema')" 0
+done_testing
