@@ -128,10 +128,12 @@ void rbt_zone_builder_add(rbt_zone_builder *builder, const rbt_leaf *leaf) {
 
 static void write_number(rbt_buffer *out, const rbt_value *value) {
     char text[RBT_REAL_TEXT_SIZE];
-    if (value->kind == RBT_INTEGER)
+    if (value->kind == RBT_INTEGER) {
         rbt_buffer_add_i64(out, value->integer);
-    else
-        rbt_buffer_add(out, text, rbt_real_to_text(text, value->real));
+        return;
+    }
+    size_t length = rbt_real_to_text(text, value->real);
+    rbt_buffer_add(out, text, length);
 }
 
 static void write_range(rbt_buffer *out, const zone *column) {

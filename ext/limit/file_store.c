@@ -19,8 +19,9 @@ enum { SWEEP_EVERY = 64, SWEEP_ROWS = 128 };
 static const char *const statement_texts[RBT_FILE_STATEMENTS] = {
     [RBT_FILE_BEGIN] = "BEGIN IMMEDIATE",
     [RBT_FILE_COMMIT] = "COMMIT",
-    [RBT_FILE_CLOCK] = "SELECT boot, offset_us FROM store WHERE one = 1",
-    [RBT_FILE_SET_CLOCK] = "UPDATE store SET boot = ?1, offset_us = ?2 WHERE one = 1",
+    [RBT_FILE_HEAD] = "SELECT boot, offset_us, fencing, checksum FROM store WHERE one = 1",
+    [RBT_FILE_SET_HEAD] =
+        "UPDATE store SET boot = ?1, offset_us = ?2, fencing = ?3, checksum = ?4 WHERE one = 1",
     [RBT_FILE_LAST_TIME] = "SELECT max(at_us) FROM state",
     [RBT_FILE_LOAD] =
         "SELECT p.id, p.algorithm, p.quota, p.burst, p.period_us, p.penalty_us, p.penalty_max_us,"
@@ -34,7 +35,6 @@ static const char *const statement_texts[RBT_FILE_STATEMENTS] = {
                        " AND (?3 OR (policy, key) <= (?4, ?5)) AND idle_at_us <= ?6",
     [RBT_FILE_NEXT] = "SELECT at_us, idle_at_us, state, checksum, key FROM state"
                       " WHERE policy = ?1 AND key > ?2 ORDER BY key LIMIT 1",
-    [RBT_FILE_FENCING] = "UPDATE store SET fencing = fencing + 1 WHERE one = 1 RETURNING fencing",
 };
 
 sqlite3_stmt *rbt_file_statement_of(rbt_file_store *store, rbt_file_statement which,
@@ -100,6 +100,14 @@ static int64_t policy_checksum(rbt_file_store *store, const rbt_limit_policy *po
     return bytes->failed ? 0 : checksum_of(bytes->data, bytes->length);
 }
 
+int64_t rbt_file_head_checksum(const rbt_file_head *head) {
+    uint8_t bytes[24];
+    rbt_store_u64le(bytes, (uint64_t)head->boot);
+    rbt_store_u64le(bytes + 8, (uint64_t)head->offset_us);
+    rbt_store_u64le(bytes + 16, (uint64_t)head->fencing);
+    return checksum_of(bytes, sizeof bytes);
+}
+
 /* Over what a row holds; the state's bytes are the last in store->bytes, from start on. */
 static int64_t state_checksum(rbt_file_store *store, int64_t id, const char *key, size_t length,
                               int64_t at_us, int64_t idle_at_us) {
@@ -113,6 +121,18 @@ static int64_t state_checksum(rbt_file_store *store, int64_t id, const char *key
 
 /* ------------------------------------------------------------------------------------------ time */
 
+static int write_head(rbt_file_store *store, const char *who, rbt_error *error) {
+    sqlite3_stmt *statement = rbt_file_statement_of(store, RBT_FILE_SET_HEAD, who, error);
+    if (statement == NULL) return error->code;
+    sqlite3_bind_int64(statement, 1, store->head.boot);
+    sqlite3_bind_int64(statement, 2, store->head.offset_us);
+    sqlite3_bind_int64(statement, 3, store->head.fencing);
+    sqlite3_bind_int64(statement, 4, rbt_file_head_checksum(&store->head));
+    step(store, statement, who, error);
+    reset(statement);
+    return error->code;
+}
+
 /* Another run of the machine, or time that went back: goes on from the latest time of any state, later
 ** only if the wall clock says so. */
 static int set_time(rbt_file_store *store, int64_t boot, const char *who, rbt_error *error) {
@@ -123,28 +143,28 @@ static int set_time(rbt_file_store *store, int64_t boot, const char *who, rbt_er
     if (latest > LATEST_TIME) rbt_file_damaged(store, "a key's time cannot be", who, error);
     int64_t wall = rbt_clock_us();
     store->now_us = latest > wall ? latest : wall;
-    statement = rbt_file_statement_of(store, RBT_FILE_SET_CLOCK, who, error);
-    if (statement == NULL) return error->code;
-    sqlite3_bind_int64(statement, 1, boot);
-    sqlite3_bind_int64(statement, 2, store->now_us - rbt_limit_uptime_us());
-    step(store, statement, who, error);
-    reset(statement);
-    return error->code;
+    store->head.boot = boot;
+    store->head.offset_us = store->now_us - rbt_limit_uptime_us();
+    return write_head(store, who, error);
 }
 
 static int read_time(rbt_file_store *store, const char *who, rbt_error *error) {
-    int64_t boot = rbt_limit_boot(), kept_boot = 0, offset = 0;
-    sqlite3_stmt *statement = rbt_file_statement_of(store, RBT_FILE_CLOCK, who, error);
+    int64_t boot = rbt_limit_boot();
+    rbt_file_head *head = &store->head;
+    sqlite3_stmt *statement = rbt_file_statement_of(store, RBT_FILE_HEAD, who, error);
     if (step(store, statement, who, error)) {
-        kept_boot = sqlite3_column_int64(statement, 0);
-        offset = sqlite3_column_int64(statement, 1);
+        head->boot = sqlite3_column_int64(statement, 0);
+        head->offset_us = sqlite3_column_int64(statement, 1);
+        head->fencing = sqlite3_column_int64(statement, 2);
+        if (rbt_file_head_checksum(head) != sqlite3_column_int64(statement, 3))
+            rbt_file_damaged(store, "its clock is not as it was written", who, error);
     } else {
         rbt_file_damaged(store, "its clock is missing", who, error);
     }
     reset(statement);
     if (error->code != SQLITE_OK) return error->code;
-    if (kept_boot != boot || boot == 0 ||
-        __builtin_add_overflow(rbt_limit_uptime_us(), offset, &store->now_us) ||
+    if (head->boot != boot || boot == 0 ||
+        __builtin_add_overflow(rbt_limit_uptime_us(), head->offset_us, &store->now_us) ||
         store->now_us < 0 || store->now_us > LATEST_TIME)
         return set_time(store, boot, who, error);
     return SQLITE_OK;
@@ -441,11 +461,8 @@ int rbt_file_store_owing(rbt_file_store *store, int64_t id, int64_t *owing, cons
 
 int rbt_file_store_fencing(rbt_file_store *store, int64_t *fencing, const char *who,
                            rbt_error *error) {
-    sqlite3_stmt *statement = rbt_file_statement_of(store, RBT_FILE_FENCING, who, error);
-    if (step(store, statement, who, error))
-        *fencing = sqlite3_column_int64(statement, 0);
-    else
-        rbt_file_damaged(store, "its counter is missing", who, error);
-    reset(statement);
-    return error->code;
+    if (store->head.fencing < 0 || store->head.fencing == INT64_MAX)
+        return rbt_file_damaged(store, "its counter cannot be", who, error);
+    *fencing = ++store->head.fencing;
+    return write_head(store, who, error);
 }

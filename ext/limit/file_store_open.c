@@ -16,7 +16,7 @@
 
 static const char table_store[] =
     "CREATE TABLE store(one INTEGER PRIMARY KEY CHECK(one = 1), boot INTEGER NOT NULL, "
-    "offset_us INTEGER NOT NULL, fencing INTEGER NOT NULL) STRICT";
+    "offset_us INTEGER NOT NULL, fencing INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT";
 static const char table_policy[] =
     "CREATE TABLE policy(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, "
     "algorithm INTEGER NOT NULL, quota INTEGER NOT NULL, burst INTEGER NOT NULL, "
@@ -128,7 +128,11 @@ static void make_tables(rbt_file_store *store, const char *who, rbt_error *error
         execute(store, table_store, who, error);
         execute(store, table_policy, who, error);
         execute(store, table_state, who, error);
-        execute(store, "INSERT INTO store VALUES(1, 0, 0, 0)", who, error);
+        char *row = sqlite3_mprintf("INSERT INTO store VALUES(1, 0, 0, 0, %lld)",
+                                    (long long)rbt_file_head_checksum(&(rbt_file_head){0}));
+        if (row == NULL) rbt_fail_nomem(error);
+        execute(store, row, who, error);
+        rbt_free(row);
         execute(store, "PRAGMA application_id=" APPLICATION_ID, who, error);
         execute(store, "PRAGMA user_version=" STORE_VERSION, who, error);
     }

@@ -219,6 +219,10 @@ def damaged(place):
             ("UPDATE policy SET quota = 1000000", "a policy is not as it was written",
              "a changed policy"),
             ("DELETE FROM store", "its clock is missing", "a missing clock"),
+            ("UPDATE store SET offset_us = offset_us + 3600000000",
+             "its clock is not as it was written", "a changed clock"),
+            ("UPDATE store SET fencing = 0 - 1", "its clock is not as it was written",
+             "a changed fencing number"),
             ("CREATE TRIGGER t AFTER INSERT ON state BEGIN DELETE FROM state; END",
              "its tables are not as they were made", "a trigger in the file")):
         db = ruin([sql])
@@ -321,7 +325,7 @@ def forked(place):
 
 
 def main():
-    rbt.plan(46)
+    rbt.plan(48)
     with rbt.folder() as place:
         four_processes(place)
         killed_processes(place)
