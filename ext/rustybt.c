@@ -20,6 +20,7 @@ SQLITE_EXTENSION_INIT1
 #include "base/error.h"
 #include "base/help.h"
 #include "base/registry.h"
+#include "check/decimal_sql.h"
 #include "crypto/config_sql.h"
 #include "crypto/credentials_sql.h"
 #include "crypto/keys.h"
@@ -57,7 +58,7 @@ static const rbt_capability capabilities[] = {
     {rbt_subject_functions, NULL},       {rbt_audit_functions, rbt_audit_tables},
     {rbt_evidence_functions, NULL},      {rbt_entry_functions, NULL},
     {rbt_setting_functions, NULL},       {rbt_archive_functions, rbt_archive_tables},
-    {own_functions, own_tables},
+    {rbt_decimal_functions, NULL},       {own_functions, own_tables},
 };
 
 static const rbt_catalogue catalogue = {capabilities, sizeof capabilities / sizeof capabilities[0]};
