@@ -21,6 +21,7 @@ SQLITE_EXTENSION_INIT1
 #include "base/error.h"
 #include "base/help.h"
 #include "base/registry.h"
+#include "check/decimal_sql.h"
 #include "crypto/config_sql.h"
 #include "crypto/credentials_sql.h"
 #include "crypto/keys.h"
@@ -70,6 +71,7 @@ static const rbt_capability capabilities[] = {
     {rbt_rate_functions, rbt_rate_tables},
     {rbt_lease_functions, rbt_lease_tables},
     {own_functions, own_tables},
+    {rbt_decimal_functions, NULL},
 };
 
 static const rbt_catalogue catalogue = {capabilities, sizeof capabilities / sizeof capabilities[0]};

@@ -29,6 +29,7 @@ static const char expected_functions[] =
     "audit_size/1 D, audit_succession/1 D, "
     "audit_verify/1 D, audit_verify/2 D, audit_verify/3 D, "
     "blind_index/2 D, blind_index/3 D, config_get/1 D, config_get/2 D, "
+    "decimal_error/1 Id, decimal_error/2 Id, decimal_error/3 Id, "
     "decrypt/1 D, decrypt/2 D, encrypt/1 -, encrypt/2 -, "
     "fernet_decrypt/1 D, fernet_decrypt/2 D, fernet_encrypt/1 D, "
     "key_backup/1 D, key_id/0 D, key_reload/0 D, key_restore/2 D, "
