@@ -70,8 +70,8 @@ static const rbt_capability capabilities[] = {
     {rbt_archive_functions, rbt_archive_tables},
     {rbt_rate_functions, rbt_rate_tables},
     {rbt_lease_functions, rbt_lease_tables},
-    {own_functions, own_tables},
     {rbt_decimal_functions, NULL},
+    {own_functions, own_tables},
 };
 
 static const rbt_catalogue catalogue = {capabilities, sizeof capabilities / sizeof capabilities[0]};

@@ -67,17 +67,33 @@ static rbt_value from_sql(sqlite3_value *value) {
     return out;
 }
 
-/* Applies the affinity that SQLite would apply to the right-hand side (sqlite.org/datatype3.html §4.2):
-** hot rows are compared by SQLite itself, and cold ones must answer alike. */
-static rbt_value with_affinity(const rbt_log *log, int column, sqlite3_value *value) {
+/* A copy of the value with the affinity that SQLite would give it on the right-hand side
+** (sqlite.org/datatype3.html §4.2): hot rows are compared by SQLite itself, and cold ones must answer alike.
+** NULL and the error on failure. */
+static sqlite3_value *with_affinity(const rbt_log *log, int column, sqlite3_value *value,
+                                    rbt_error *error) {
     rbt_column_type type =
         column < RBT_LOG_COLUMN_FIRST
             ? RBT_COLUMN_INTEGER
             : log->declaration->shape.columns[column - RBT_LOG_COLUMN_FIRST].type;
-    int stored = sqlite3_value_type(value);
-    if ((type == RBT_COLUMN_INTEGER || type == RBT_COLUMN_REAL) && stored == SQLITE_TEXT)
-        sqlite3_value_numeric_type(value);
-    return from_sql(value);
+    sqlite3_value *copy = NULL;
+    if ((type != RBT_COLUMN_INTEGER && type != RBT_COLUMN_REAL) ||
+        sqlite3_value_type(value) != SQLITE_TEXT) {
+        copy = sqlite3_value_dup(value);
+        if (!copy) rbt_fail_nomem(error);
+        return copy;
+    }
+    /* sqlite3_value_numeric_type would change SQLite's own value, and does not take a copy */
+    sqlite3_stmt *convert = rbt_prepare(
+        log->db, error, log->name,
+        "SELECT CASE WHEN CAST(?1 AS NUMERIC) = ?1 THEN CAST(?1 AS NUMERIC) ELSE ?1 END");
+    if (!convert) return NULL;
+    if (sqlite3_bind_value(convert, 1, value) != SQLITE_OK || sqlite3_step(convert) != SQLITE_ROW)
+        rbt_fail_db(error, log->db, log->name);
+    else if (!(copy = sqlite3_value_dup(sqlite3_column_value(convert, 0))))
+        rbt_fail_nomem(error);
+    sqlite3_finalize(convert);
+    return copy;
 }
 
 static int compare_numbers(const rbt_value *a, const rbt_value *b) {
@@ -213,9 +229,9 @@ static int take_terms(rbt_cold *cold, const rbt_query *query, sqlite3_value **ar
         rbt_compare compare;
         term->column = query->terms[i].column;
         term->op = query->terms[i].op;
-        term->argument = sqlite3_value_dup(arguments[i]);
-        if (!term->argument) return rbt_fail_nomem(error);
-        term->value = with_affinity(cold->log, term->column, term->argument);
+        term->argument = with_affinity(cold->log, term->column, arguments[i], error);
+        if (!term->argument) return error->code;
+        term->value = from_sql(term->argument);
         if (term->value.kind == RBT_TEXT && !term->value.data) return rbt_fail_nomem(error);
         if (term->column >= RBT_LOG_COLUMN_FIRST) cold->wanted |= leaf_bit(term->column);
         bool comparable = term->value.kind == RBT_INTEGER || term->value.kind == RBT_REAL ||
