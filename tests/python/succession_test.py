@@ -582,7 +582,10 @@ def refusals(place):
             "a sealed log is not handed over without its ring",
         )
     db = rbt.connect(path, extension=False)
-    db.execute("UPDATE log_meta SET value = substr(value, 1, 39) || x'00' WHERE key = 'seal'")
+    db.execute(
+        "UPDATE log_meta SET value = substr(value, 1, 39) || iif(substr(value, 40) = x'00', x'01', "
+        "x'00') WHERE key = 'seal'"
+    )
     db.close()
     with opened(path, NEW, OLD) as db:
         rbt.ok(

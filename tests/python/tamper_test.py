@@ -335,7 +335,12 @@ HOT = {
         {("tree", 3)},
     ),
     "a hash in the head changed": (
-        [meta("head", "substr(value, 1, 47) || x'ff' || substr(value, 49)")],
+        [
+            meta(
+                "head",
+                "substr(value, 1, 47) || iif(substr(value, 48, 1) = x'ff', x'fe', x'ff') || substr(value, 49)",
+            )
+        ],
         {("root", None), ("tree", None), ("seal", None)},
     ),
     "the head's size changed": (
@@ -349,7 +354,10 @@ HOT = {
     "the head cut": ([meta("head", "substr(value, 1, 40)")], {("damaged", None)}),
     "the head deleted": (["DELETE FROM log_meta WHERE key = 'head'"], {("damaged", None)}),
     "the head made a text": ([meta("head", "'x'")], {("damaged", None)}),
-    "the seal changed": ([meta("seal", "substr(value, 1, 39) || x'00'")], {("seal", None)}),
+    "the seal changed": (
+        [meta("seal", "substr(value, 1, 39) || iif(substr(value, 40) = x'00', x'01', x'00')")],
+        {("seal", None)},
+    ),
     "the seal deleted": (["DELETE FROM log_meta WHERE key = 'seal'"], {("seal", None)}),
     "the genesis' time changed": (
         [genesis_edit('recorded_at":1', 'recorded_at":2')],
