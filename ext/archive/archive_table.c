@@ -13,6 +13,7 @@
 #include "../base/bytes.h"
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "path_arguments.h"
 #include "series.h"
 #include <stdlib.h>
 
@@ -35,7 +36,7 @@ typedef struct archive_cursor {
     rbt_zone_term *terms;
     sqlite3_value **values; /* copies that the terms point into */
     size_t term_count;
-    sqlite3_value *pattern, *vkeys; /* archive_entries: copies of its arguments, or NULL */
+    rbt_path_arguments arguments; /* of archive_entries */
 } archive_cursor;
 
 enum { ARCHIVE_ID, ARCHIVE_RECORDED_AT, ARCHIVE_DECLARED };
@@ -70,17 +71,11 @@ static void free_terms(archive_cursor *cursor) {
     cursor->term_count = 0;
 }
 
-static void free_arguments(archive_cursor *cursor) {
-    sqlite3_value_free(cursor->pattern);
-    sqlite3_value_free(cursor->vkeys);
-    cursor->pattern = cursor->vkeys = NULL;
-}
-
 static int archive_close(sqlite3_vtab_cursor *base) {
     archive_cursor *cursor = (archive_cursor *)base;
     rbt_series_free(&cursor->series);
     free_terms(cursor);
-    free_arguments(cursor);
+    rbt_path_arguments_free(&cursor->arguments);
     rbt_free(cursor);
     return SQLITE_OK;
 }
@@ -490,28 +485,9 @@ static int entries_connect(sqlite3 *db, void *connection, int argument_count,
     return SQLITE_OK;
 }
 
-/* Bit 0 of the plan's number: path_or_glob is given; bit 1: vkeys. */
 static int entries_best_index(sqlite3_vtab *table, sqlite3_index_info *info) {
-    int chosen[2] = {-1, -1};
     (void)table;
-    for (int i = 0; i < info->nConstraint; i++) {
-        int argument = info->aConstraint[i].iColumn - ENTRIES_PATTERN;
-        if (argument < 0 || info->aConstraint[i].op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-        if (!info->aConstraint[i].usable)
-            return SQLITE_CONSTRAINT; /* needs it from another table */
-        if (chosen[argument] < 0) chosen[argument] = i;
-    }
-    int arguments = 0;
-    info->idxNum = 0;
-    for (int i = 0; i < 2; i++) {
-        if (chosen[i] < 0) continue;
-        info->idxNum |= 1 << i;
-        info->aConstraintUsage[chosen[i]].argvIndex = ++arguments;
-        info->aConstraintUsage[chosen[i]].omit = 1;
-    }
-    info->estimatedCost = 1e7;
-    info->estimatedRows = 1000000;
-    return SQLITE_OK;
+    return rbt_path_arguments_best_index(info, ENTRIES_PATTERN);
 }
 
 static int entries_filter(sqlite3_vtab_cursor *base, int given, const char *plan,
@@ -519,23 +495,12 @@ static int entries_filter(sqlite3_vtab_cursor *base, int given, const char *plan
     const char *who = "archive_entries";
     archive_cursor *cursor = (archive_cursor *)base;
     rbt_error error = {0};
-    const char *vkeys = NULL;
     (void)plan, (void)argument_count;
     cursor->at_end = true;
     rbt_series_free(&cursor->series);
-    free_arguments(cursor);
-    if (!(given & 1)) {
-        rbt_fail(&error, SQLITE_ERROR, "%s: expected a path or glob", who);
-        return rbt_vtab_error(base->pVtab, &error);
-    }
-    cursor->pattern = sqlite3_value_dup(arguments[0]);
-    cursor->vkeys = given & 2 ? sqlite3_value_dup(arguments[1]) : NULL;
-    if (!cursor->pattern || (given & 2 && !cursor->vkeys)) return SQLITE_NOMEM;
-    const char *pattern = rbt_text_argument(cursor->pattern, who, "path", &error);
-    if (given & 2) vkeys = rbt_text_argument(cursor->vkeys, who, "vkeys", &error);
-    if (error.code == SQLITE_OK)
-        rbt_series_open(&cursor->series, ((archive_vtab *)base->pVtab)->connection, pattern, vkeys,
-                        NULL, who, &error);
+    if (rbt_path_arguments_take(&cursor->arguments, given, arguments, who, &error) == SQLITE_OK)
+        rbt_series_open(&cursor->series, ((archive_vtab *)base->pVtab)->connection,
+                        cursor->arguments.path, cursor->arguments.vkeys, NULL, who, &error);
     if (error.code != SQLITE_OK) return rbt_vtab_error(base->pVtab, &error);
     rbt_series_start(&cursor->series, &no_columns, 0, NULL, 0, false);
     return archive_next(base);
@@ -557,11 +522,8 @@ static int entries_column(sqlite3_vtab_cursor *base, sqlite3_context *context, i
         sqlite3_result_text64(context, cursor->line, cursor->line_length, SQLITE_TRANSIENT,
                               SQLITE_UTF8);
         break;
-    case ENTRIES_PATTERN:
-        sqlite3_result_value(context, cursor->pattern);
-        break;
-    case ENTRIES_VKEYS:
-        if (cursor->vkeys) sqlite3_result_value(context, cursor->vkeys);
+    default:
+        rbt_path_arguments_give(&cursor->arguments, column - ENTRIES_PATTERN, context);
         break;
     }
     return SQLITE_OK;

@@ -15,6 +15,7 @@
 
 #include "../base/memory.h"
 #include "../base/sql_util.h"
+#include "path_arguments.h"
 #include "series.h"
 
 enum {
@@ -43,8 +44,8 @@ typedef struct salvage_vtab {
 } salvage_vtab;
 
 typedef struct salvage_cursor {
-    sqlite3_vtab_cursor base;       /* must be first */
-    sqlite3_value *pattern, *vkeys; /* copies of the arguments; vkeys may be NULL */
+    sqlite3_vtab_cursor base; /* must be first */
+    rbt_path_arguments arguments;
     char **paths;
     size_t path_count, next_path;
     rbt_segment segment; /* of paths[next_path - 1], once open */
@@ -114,7 +115,7 @@ static void forget_losses(salvage_cursor *cursor) {
 
 static int open_file(salvage_cursor *cursor, rbt_error *error) {
     const char *path = cursor->paths[cursor->next_path++];
-    const char *vkeys = cursor->vkeys ? (const char *)sqlite3_value_text(cursor->vkeys) : NULL;
+    const char *vkeys = cursor->arguments.vkeys;
     rbt_problems problems = problems_of(cursor, error);
     rbt_verifier *verifiers;
     size_t count;
@@ -247,28 +248,9 @@ static int salvage_disconnect(sqlite3_vtab *table) {
     return SQLITE_OK;
 }
 
-/* Bit 0 of the plan's number: path_or_glob is given; bit 1: vkeys. */
 static int salvage_best_index(sqlite3_vtab *table, sqlite3_index_info *info) {
-    int chosen[2] = {UNKNOWN, UNKNOWN};
-    int arguments = 0;
     (void)table;
-    for (int i = 0; i < info->nConstraint; i++) {
-        int argument = info->aConstraint[i].iColumn - SALVAGE_PATTERN;
-        if (argument < 0 || info->aConstraint[i].op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-        if (!info->aConstraint[i].usable)
-            return SQLITE_CONSTRAINT; /* needs it from another table */
-        if (chosen[argument] < 0) chosen[argument] = i;
-    }
-    info->idxNum = 0;
-    for (int i = 0; i < 2; i++) {
-        if (chosen[i] < 0) continue;
-        info->idxNum |= 1 << i;
-        info->aConstraintUsage[chosen[i]].argvIndex = ++arguments;
-        info->aConstraintUsage[chosen[i]].omit = 1;
-    }
-    info->estimatedCost = 1e7;
-    info->estimatedRows = 1000000;
-    return SQLITE_OK;
+    return rbt_path_arguments_best_index(info, SALVAGE_PATTERN);
 }
 
 static int salvage_open(sqlite3_vtab *table, sqlite3_vtab_cursor **out) {
@@ -283,8 +265,7 @@ static int salvage_open(sqlite3_vtab *table, sqlite3_vtab_cursor **out) {
 /* Back to what salvage_open made. */
 static void reset(salvage_cursor *cursor) {
     sqlite3_vtab_cursor base = cursor->base;
-    sqlite3_value_free(cursor->pattern);
-    sqlite3_value_free(cursor->vkeys);
+    rbt_path_arguments_free(&cursor->arguments);
     rbt_free_paths(cursor->paths, cursor->path_count);
     rbt_segment_close(&cursor->segment);
     forget_losses(cursor);
@@ -303,20 +284,10 @@ static int salvage_filter(sqlite3_vtab_cursor *base, int given, const char *plan
                           int argument_count, sqlite3_value **arguments) {
     salvage_cursor *cursor = (salvage_cursor *)base;
     rbt_error error = {0};
-    const char *pattern = NULL;
     (void)plan, (void)argument_count;
     reset(cursor);
-    if (!(given & 1)) {
-        rbt_fail(&error, SQLITE_ERROR, "%s: expected a path or glob", who);
-        return rbt_vtab_error(base->pVtab, &error);
-    }
-    cursor->pattern = sqlite3_value_dup(arguments[0]);
-    cursor->vkeys = given & 2 ? sqlite3_value_dup(arguments[1]) : NULL;
-    if (!cursor->pattern || (given & 2 && !cursor->vkeys)) return SQLITE_NOMEM;
-    pattern = rbt_text_argument(cursor->pattern, who, "path", &error);
-    if (given & 2) rbt_text_argument(cursor->vkeys, who, "vkeys", &error);
-    if (error.code == SQLITE_OK)
-        rbt_expand_paths(pattern, who, &cursor->paths, &cursor->path_count, &error);
+    if (rbt_path_arguments_take(&cursor->arguments, given, arguments, who, &error) == SQLITE_OK)
+        rbt_expand_paths(cursor->arguments.path, who, &cursor->paths, &cursor->path_count, &error);
     if (error.code != SQLITE_OK) return rbt_vtab_error(base->pVtab, &error);
     return salvage_next(base);
 }
@@ -353,11 +324,8 @@ static int salvage_column(sqlite3_vtab_cursor *base, sqlite3_context *context, i
     case SALVAGE_PROBLEM:
         if (shown) sqlite3_result_text(context, shown->problem, -1, SQLITE_TRANSIENT);
         break;
-    case SALVAGE_PATTERN:
-        sqlite3_result_value(context, cursor->pattern);
-        break;
-    case SALVAGE_VKEYS:
-        if (cursor->vkeys) sqlite3_result_value(context, cursor->vkeys);
+    default:
+        rbt_path_arguments_give(&cursor->arguments, column - SALVAGE_PATTERN, context);
         break;
     }
     return SQLITE_OK;

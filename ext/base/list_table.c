@@ -5,6 +5,7 @@
 #include "list_table.h"
 
 #include "memory.h"
+#include "sql_util.h"
 
 #include <stdarg.h>
 
@@ -144,28 +145,9 @@ int rbt_list_connect(sqlite3 *db, void *connection, const rbt_list_spec *spec, s
 
 int rbt_list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     const rbt_list_spec *spec = ((list_vtab *)base)->spec;
-    int chosen[MAX_ARGUMENTS], next = 1;
-    for (int i = 0; i < spec->arguments; i++)
-        chosen[i] = -1;
-    for (int i = 0; i < info->nConstraint; i++) {
-        int argument = info->aConstraint[i].iColumn - spec->visible;
-        if (argument < 0 || info->aConstraint[i].op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-        if (!info->aConstraint[i].usable) {
-            if (argument < spec->required) return SQLITE_CONSTRAINT;
-            continue;
-        }
-        if (chosen[argument] < 0) chosen[argument] = i;
-    }
-    info->idxNum = 0;
-    for (int i = 0; i < spec->arguments; i++) {
-        if (chosen[i] < 0) continue;
-        info->idxNum |= 1 << i;
-        info->aConstraintUsage[chosen[i]].argvIndex = next++;
-        info->aConstraintUsage[chosen[i]].omit = 1;
-    }
     info->estimatedCost = 1000;
     info->estimatedRows = 100;
-    return SQLITE_OK;
+    return rbt_choose_arguments(info, spec->visible, spec->arguments);
 }
 
 int rbt_list_best_index_once(sqlite3_vtab *table, sqlite3_index_info *info) {

@@ -60,6 +60,26 @@ const char *rbt_text_argument(sqlite3_value *value, const char *function, const 
     return text;
 }
 
+int rbt_choose_arguments(sqlite3_index_info *info, int first, int count) {
+    int given = 0;
+    info->idxNum = 0;
+    for (int argument = 0; argument < count; argument++) {
+        for (int i = 0; i < info->nConstraint; i++) {
+            const struct sqlite3_index_constraint *c = &info->aConstraint[i];
+            if (c->iColumn != first + argument || c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
+            if (!c->usable) return SQLITE_CONSTRAINT;
+            if (info->idxNum >> argument & 1) continue; /* given twice: SQLite compares the other */
+            info->idxNum |= 1 << argument;
+            info->aConstraintUsage[i].argvIndex = ++given;
+            info->aConstraintUsage[i].omit = 1;
+        }
+        /* read, but not given: in a CROSS JOIN SQLite does not even offer what comes later */
+        bool read = info->colUsed >> (first + argument < 63 ? first + argument : 63) & 1;
+        if (read && !(info->idxNum >> argument & 1)) return SQLITE_CONSTRAINT;
+    }
+    return SQLITE_OK;
+}
+
 sqlite3_stmt *rbt_prepare(sqlite3 *db, rbt_error *error, const char *prefix, const char *format,
                           ...) {
     if (error->code != SQLITE_OK) return NULL;

@@ -19,6 +19,13 @@ const char *rbt_text_argument(sqlite3_value *value, const char *function, const 
 /* "NULL", "INTEGER", "REAL", "TEXT" or "BLOB". */
 const char *rbt_type_name(int sqlite_type);
 
+/* xBestIndex of a table-valued function (sqlite.org/vtab.html#tabfunc2) whose arguments are `count` hidden
+** columns from `first` on: asks for those that are given, in order; bit i of idxNum says that argument i
+** is. SQLITE_CONSTRAINT ("no query solution") for a plan in which one would come from a table that is read
+** later, and when one is read that was not given: without it the function would work on its default, and
+** SQLite then drop the rows, since NULL equals nothing. */
+int rbt_choose_arguments(sqlite3_index_info *info, int first, int count);
+
 /* Prepares one statement from a printf format (%w for identifiers); NULL and the error on failure. */
 sqlite3_stmt *rbt_prepare(sqlite3 *db, rbt_error *error, const char *prefix, const char *format,
                           ...);
