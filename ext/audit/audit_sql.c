@@ -463,7 +463,7 @@ static void audit_succession(sqlite3_context *context, int argc, sqlite3_value *
 ** would end with it. What cannot be read for damage keeps nobody from discarding that log. */
 static int require_nothing_rests_on(const rbt_log *log, const char *who, rbt_error *error) {
     rbt_connection *connection = log->logs->connection;
-    rbt_subject_holds holds = {0};
+    rbt_holds holds = {0};
     rbt_error damage = {0};
     if (strcmp(log->schema, "main") == 0 &&
         rbt_subject_holds_read(connection, &holds, who, &damage) == SQLITE_NOMEM)
@@ -472,10 +472,10 @@ static int require_nothing_rests_on(const rbt_log *log, const char *who, rbt_err
         rbt_fail(error, SQLITE_ERROR,
                  "%s: hold %lld on a subject would end with " RBT_EVENTS_LOG
                  ": %s; subject_release(%lld, reason) ends it",
-                 who, (long long)holds.holds[0].id, holds.holds[0].reason,
-                 (long long)holds.holds[0].id);
+                 who, (long long)holds.items[0].id, holds.items[0].reason,
+                 (long long)holds.items[0].id);
     rbt_error_clear(&damage);
-    rbt_subject_holds_free(&holds);
+    rbt_holds_free(&holds);
     return error->code;
 }
 

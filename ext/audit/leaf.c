@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
-** The leaf line (format in leaf.h): written from typed values, and parsed back for cold reads.
-*Pure;
-** calls base only.
+** The leaf line (format in leaf.h): written from typed values, and
+** parsed back for cold reads. Pure; calls base only.
 */
 #include "leaf.h"
 
@@ -192,9 +191,8 @@ static bool read_real(reader *r, rbt_value *value) {
 }
 
 /* The first byte from at on that is `"`, `\` or below 0x20; end when there is none. Eight bytes at
- *a
- ** time: strings are most of a line. A set high bit in each term marks a byte that (may) match; a
- ** false mark can only follow a true one, and the byte loop decides. */
+** a time: strings are most of a line. A set high bit in each term marks a byte that (may) match; a
+** false mark can only follow a true one, and the byte loop decides. */
 static const char *skip_plain(const char *at, const char *end) {
     const uint64_t ones = 0x0101010101010101u;
     const uint64_t highs = 0x8080808080808080u;

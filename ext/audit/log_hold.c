@@ -15,112 +15,20 @@
 #define HOLD "hold"
 #define RELEASE "release"
 
-static void free_hold(rbt_hold *hold) {
-    rbt_free(hold->log);
-    rbt_free(hold->reason);
+/* The log, and which of its entries. */
+static bool read_range(const rbt_json *detail, rbt_hold *hold, rbt_error *error) {
+    const rbt_json_node *root = rbt_json_root(detail);
+    const rbt_json_node *first = rbt_json_member(detail, root, "first_id");
+    const rbt_json_node *last = rbt_json_member(detail, root, "last_id");
+    if (!first || !last ||
+        !rbt_hold_read_hex(detail, "log_id", hold->log_id, sizeof hold->log_id, error))
+        return false;
+    hold->whole = first->type == RBT_JSON_NULL && last->type == RBT_JSON_NULL;
+    return hold->whole || (rbt_json_i64(detail, first, &hold->first_id) &&
+                           rbt_json_i64(detail, last, &hold->last_id));
 }
 
-void rbt_holds_free(rbt_holds *holds) {
-    for (size_t i = 0; i < holds->count; i++)
-        free_hold(&holds->items[i]);
-    rbt_free(holds->items);
-    *holds = (rbt_holds){0};
-}
-
-static int add_hold(rbt_holds *holds, const rbt_hold *hold, rbt_error *error) {
-    if (holds->count == holds->capacity) {
-        size_t capacity = holds->capacity ? 2 * holds->capacity : 8;
-        rbt_hold *grown = rbt_realloc(holds->items, capacity * sizeof *grown);
-        if (!grown) return rbt_fail_nomem(error);
-        holds->items = grown;
-        holds->capacity = capacity;
-    }
-    holds->items[holds->count++] = *hold;
-    return SQLITE_OK;
-}
-
-static void remove_hold(rbt_holds *holds, int64_t id) {
-    for (size_t i = 0; i < holds->count; i++) {
-        if (holds->items[i].id != id) continue;
-        free_hold(&holds->items[i]);
-        memmove(&holds->items[i], &holds->items[i + 1],
-                (holds->count - i - 1) * sizeof *holds->items);
-        holds->count--;
-        return;
-    }
-}
-
-/* What a hold's detail says; false when it is not there. */
-static bool parse_hold(const rbt_json *document, rbt_hold *hold, rbt_error *error) {
-    const rbt_json_node *root = rbt_json_root(document);
-    const rbt_json_node *first = rbt_json_member(document, root, "first_id");
-    const rbt_json_node *last = rbt_json_member(document, root, "last_id");
-    rbt_buffer log_id = {0}, reason = {0};
-    bool good = rbt_json_string(document, rbt_json_member(document, root, "log_id"), &log_id) &&
-                rbt_hex_decode(hold->log_id, sizeof hold->log_id, (const char *)log_id.data,
-                               log_id.length) &&
-                rbt_json_string(document, rbt_json_member(document, root, "reason"), &reason) &&
-                first && last;
-    if (good) {
-        hold->whole = first->type == RBT_JSON_NULL && last->type == RBT_JSON_NULL;
-        good = hold->whole || (rbt_json_i64(document, first, &hold->first_id) &&
-                               rbt_json_i64(document, last, &hold->last_id));
-    }
-    bool failed = log_id.failed || reason.failed;
-    if (good && !failed) hold->reason = rbt_buffer_take(&reason);
-    if (failed || (good && !hold->reason)) rbt_fail_nomem(error);
-    rbt_buffer_free(&log_id);
-    rbt_buffer_free(&reason);
-    return good;
-}
-
-/* One event: a hold joins the list, a release takes one off. An event that cannot be understood is an
-** error: it could be a hold. */
-static int take_event(rbt_holds *holds, sqlite3_stmt *event, const char *who, rbt_error *error) {
-    rbt_json document = {0};
-    rbt_hold hold = {.id = sqlite3_column_int64(event, 0),
-                     .since_us = sqlite3_column_int64(event, 1)};
-    int64_t released = 0;
-    const char *action = (const char *)sqlite3_column_text(event, 2);
-    const char *log = (const char *)sqlite3_column_text(event, 3);
-    const char *detail = (const char *)sqlite3_column_text(event, 4);
-    if (!action || !log || !detail) return rbt_fail_nomem(error);
-    bool is_hold = strcmp(action, HOLD) == 0, taken = false;
-    if (rbt_json_parse(&document, detail, (size_t)sqlite3_column_bytes(event, 4), who, error) !=
-        SQLITE_OK) {
-        /* the error tells */
-    } else if (!is_hold &&
-               rbt_json_i64(&document,
-                            rbt_json_member(&document, rbt_json_root(&document), "hold_id"),
-                            &released)) {
-        remove_hold(holds, released);
-    } else if (is_hold && parse_hold(&document, &hold, error)) {
-        hold.log = rbt_strdup(log);
-        if (!hold.log) rbt_fail_nomem(error);
-        taken = error->code == SQLITE_OK && add_hold(holds, &hold, error) == SQLITE_OK;
-    } else {
-        rbt_fail(error, SQLITE_CORRUPT_VTAB,
-                 "%s: entry %lld of " RBT_EVENTS_LOG " is no hold or release that can be read", who,
-                 (long long)hold.id);
-    }
-    if (!taken) free_hold(&hold);
-    rbt_json_free(&document);
-    return error->code;
-}
-
-static int read_events(rbt_holds *holds, rbt_connection *connection, const char *schema,
-                       const char *who, rbt_error *error) {
-    sqlite3_stmt *events =
-        rbt_prepare(connection->db, error, who,
-                    "SELECT id, recorded_at, action, log, detail FROM \"%w\"." RBT_EVENTS_LOG
-                    " WHERE action IN ('" HOLD "', '" RELEASE "') ORDER BY id",
-                    schema);
-    while (events && error->code == SQLITE_OK && sqlite3_step(events) == SQLITE_ROW)
-        take_event(holds, events, who, error);
-    if (sqlite3_finalize(events) != SQLITE_OK && error->code == SQLITE_OK)
-        rbt_fail_db(error, connection->db, who);
-    return error->code;
-}
+static const rbt_hold_kind kind = {HOLD, RELEASE, read_range};
 
 int rbt_holds_read(rbt_holds *holds, rbt_connection *connection, const char *schema, bool verified,
                    const char *who, rbt_error *error) {
@@ -129,7 +37,8 @@ int rbt_holds_read(rbt_holds *holds, rbt_connection *connection, const char *sch
         rbt_events_verified(connection, schema, who, &events, error);
     else
         events = rbt_log_find_in(connection, schema, RBT_EVENTS_LOG, who, error);
-    if (events && error->code == SQLITE_OK) read_events(holds, connection, schema, who, error);
+    if (events && error->code == SQLITE_OK)
+        rbt_holds_collect(holds, &kind, connection, schema, who, error);
     rbt_log_release(events);
     if (error->code != SQLITE_OK) rbt_holds_free(holds);
     return error->code;
@@ -178,12 +87,6 @@ int rbt_hold_refuse(rbt_log *log, bool verified, const char *who, rbt_error *err
     return error->code;
 }
 
-/* What was looked up must still be so when it is written: without a transaction of the caller's there is
-** one of our own. */
-static int begin(rbt_transaction *own, sqlite3 *db, const char *who, rbt_error *error) {
-    return sqlite3_get_autocommit(db) ? rbt_transaction_begin(own, db, who, error) : SQLITE_OK;
-}
-
 static int check_range(rbt_log *log, int64_t first_id, int64_t last_id, rbt_expired *expired,
                        const char *who, rbt_error *error) {
     int64_t entries = (int64_t)log->frontier.size - 1;
@@ -227,7 +130,7 @@ int rbt_hold_add(rbt_log *log, const char *reason, int64_t first_id, int64_t las
     rbt_expired expired = {0};
     if (sqlite3_stricmp(log->name, RBT_EVENTS_LOG) == 0)
         return rbt_fail(error, SQLITE_ERROR, "%s: " RBT_EVENTS_LOG " never expires", who);
-    if (begin(&own, log->db, who, error) != SQLITE_OK) return error->code;
+    if (rbt_transaction_begin_own(&own, log->db, who, error) != SQLITE_OK) return error->code;
     bool alone = own.reader != NULL;
     if (alone) rbt_log_forget(log, true);
     if (rbt_log_peek(log, error) == SQLITE_OK &&
@@ -264,10 +167,8 @@ static int find_hold(rbt_connection *connection, int64_t hold_id, rbt_holds *hol
     *found = NULL;
     for (int i = 0; error->code == SQLITE_OK && (name = sqlite3_db_name(connection->db, i)); i++) {
         rbt_holds here = {0};
-        const rbt_hold *match = NULL;
         if (rbt_holds_read(&here, connection, name, true, who, error) != SQLITE_OK) break;
-        for (size_t k = 0; k < here.count; k++)
-            if (here.items[k].id == hold_id) match = &here.items[k];
+        const rbt_hold *match = rbt_holds_find(&here, hold_id);
         if (match && *found) {
             rbt_fail(error, SQLITE_ERROR,
                      "%s: hold %lld stands in %s and in %s; open the one database by itself", who,
@@ -295,7 +196,8 @@ int rbt_hold_release(rbt_connection *connection, int64_t hold_id, const char *re
     rbt_buffer detail = {0};
     const rbt_hold *hold;
     const char *schema = NULL;
-    if (begin(&own, connection->db, who, error) != SQLITE_OK) return error->code;
+    if (rbt_transaction_begin_own(&own, connection->db, who, error) != SQLITE_OK)
+        return error->code;
     if (find_hold(connection, hold_id, &holds, &schema, &hold, who, error) == SQLITE_OK) {
         rbt_buffer_printf(&detail, "{\"hold_id\":%lld,\"reason\":", (long long)hold_id);
         rbt_json_add_string(&detail, reason, strlen(reason));

@@ -11,24 +11,8 @@
 #ifndef RBT_AUDIT_LOG_HOLD_H
 #define RBT_AUDIT_LOG_HOLD_H
 
+#include "hold_list.h"
 #include "log_state.h"
-
-/* A hold that has not been released. */
-typedef struct rbt_hold {
-    int64_t id, since_us;
-    char *log, *reason;
-    uint8_t log_id[16];
-    bool whole;
-    int64_t first_id, last_id; /* unless whole */
-} rbt_hold;
-
-/* In the order they were made. Starts as {0}. */
-typedef struct rbt_holds {
-    rbt_hold *items;
-    size_t count, capacity;
-} rbt_holds;
-
-void rbt_holds_free(rbt_holds *holds);
 
 /* The holds that stand in that schema; none where it has no rustybt_events. verified: that log is verified
 ** first, whole, and its first problem is the error; where that was done, or only something is to be

@@ -56,11 +56,11 @@ static void restore(sqlite3 *db, const settings *before) {
 /* Refuses when a hold stands on any of the rows. */
 static int check_holds(rbt_connection *connection, const rbt_subject_rows *rows, const char *who,
                        rbt_error *error) {
-    rbt_subject_holds holds = {0};
+    rbt_holds holds = {0};
     rbt_subject_holds_read(connection, &holds, who, error);
     for (size_t i = 0; i < holds.count && error->code == SQLITE_OK; i++) {
         for (size_t k = 0; k < rows->count; k++) {
-            const rbt_subject_hold *hold = &holds.holds[i];
+            const rbt_hold *hold = &holds.items[i];
             char since[RBT_TIME_TEXT_SIZE];
             if (memcmp(hold->sid, rows->rows[k].key.sid, RBT_SUBJECT_ID_SIZE) != 0) continue;
             rbt_time_to_text(since, hold->since_us);
@@ -70,7 +70,7 @@ static int check_holds(rbt_connection *connection, const rbt_subject_rows *rows,
                      who, (long long)hold->id, since, hold->reason, (long long)hold->id);
         }
     }
-    rbt_subject_holds_free(&holds);
+    rbt_holds_free(&holds);
     return error->code;
 }
 

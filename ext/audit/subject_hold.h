@@ -10,26 +10,12 @@
 #ifndef RBT_AUDIT_SUBJECT_HOLD_H
 #define RBT_AUDIT_SUBJECT_HOLD_H
 
+#include "hold_list.h"
 #include "subject_keys.h"
-
-/* A hold that has not been released. */
-typedef struct rbt_subject_hold {
-    int64_t id, since_us;
-    uint8_t sid[RBT_SUBJECT_ID_SIZE];
-    char *reason;
-} rbt_subject_hold;
-
-/* In the order they were made. Starts as {0}. */
-typedef struct rbt_subject_holds {
-    rbt_subject_hold *holds;
-    size_t count, capacity;
-} rbt_subject_holds;
-
-void rbt_subject_holds_free(rbt_subject_holds *holds);
 
 /* Verifies rustybt_events of main, whole, and gives the holds that stand. Without such a log there are
 ** none; one that does not verify is an error that names its first problem. */
-int rbt_subject_holds_read(rbt_connection *connection, rbt_subject_holds *holds, const char *who,
+int rbt_subject_holds_read(rbt_connection *connection, rbt_holds *holds, const char *who,
                            rbt_error *error);
 
 /* Records a hold on the subject, or the end of one; appends one line for people. In the caller's

@@ -67,8 +67,8 @@ void rbt_frontier_root(rbt_hash *root, const rbt_frontier *frontier) {
 }
 
 /* Fills nodes with the perfect subtrees of leaves start up to start + size, largest first; start is
-*a
-** multiple of a power of two that is at least size's highest bit, as all ranges of the RFC are. */
+** a multiple of a power of two that is at least size's highest bit, as all ranges of the RFC
+** are. */
 static int range_nodes(rbt_hash *nodes, unsigned *count, uint64_t start, uint64_t size,
                        rbt_node_reader read, void *context, rbt_error *error) {
     *count = 0;

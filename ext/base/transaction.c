@@ -54,6 +54,12 @@ int rbt_transaction_begin_durable(rbt_transaction *transaction, sqlite3 *db, con
     return error->code;
 }
 
+int rbt_transaction_begin_own(rbt_transaction *transaction, sqlite3 *db, const char *who,
+                              rbt_error *error) {
+    return sqlite3_get_autocommit(db) ? rbt_transaction_begin(transaction, db, who, error)
+                                      : SQLITE_OK;
+}
+
 int rbt_transaction_alters(rbt_transaction *transaction, const char *who, rbt_error *error) {
     if (sqlite3_step(transaction->reader) != SQLITE_ROW) rbt_fail_db(error, transaction->db, who);
     return error->code;

@@ -32,6 +32,11 @@ int rbt_transaction_begin(rbt_transaction *transaction, sqlite3 *db, const char 
 int rbt_transaction_begin_durable(rbt_transaction *transaction, sqlite3 *db, const char *schema,
                                   const char *who, rbt_error *error);
 
+/* rbt_transaction_begin, unless the caller of the function has one open, in which the work then is. What was
+** looked up must still be so when it is written. */
+int rbt_transaction_begin_own(rbt_transaction *transaction, sqlite3 *db, const char *who,
+                              rbt_error *error);
+
 /* To be called before work that changes the schema. */
 int rbt_transaction_alters(rbt_transaction *transaction, const char *who, rbt_error *error);
 
