@@ -67,4 +67,20 @@ static inline void trust_signer(void) {
     rbt_buffer_free(&vkey);
 }
 
+/* Two segments of one log, entries 0 to cut and the rest, in the working directory from here on, and db,
+** which may read them. */
+static inline bool open_segments(made *first, made *second, int64_t cut, int64_t entries) {
+    source lines = {0};
+    make(first, 0, cut);
+    memset(second, 0, sizeof *second);
+    prepare(second, cut + 1, entries);
+    second->plan.previous_manifest = first->summary.manifest_sha256;
+    write_from(second, &lines);
+    if (first->code || second->code || chdir(directory) != 0) return false;
+    trust_signer();
+    if (sqlite3_open(":memory:", &db) != SQLITE_OK) return false;
+    register_archive();
+    return true;
+}
+
 #endif

@@ -191,16 +191,7 @@ int main(void) {
     plan(48);
     begin_segments(ENTRIES);
     made first, second;
-    make(&first, 0, CUT);
-    memset(&second, 0, sizeof second);
-    prepare(&second, CUT + 1, ENTRIES);
-    second.plan.previous_manifest = first.summary.manifest_sha256;
-    source s = {0};
-    write_from(&second, &s);
-    if (first.code || second.code || chdir(directory) != 0) return 1;
-    trust_signer();
-    if (sqlite3_open(":memory:", &db) != SQLITE_OK) return 1;
-    register_archive();
+    if (!open_segments(&first, &second, CUT, ENTRIES)) return 1;
     check_verify(&second);
     check_info(&first);
     check_entries();

@@ -2,13 +2,10 @@
 ** What limits do when time is not what it was: a wall clock that is set, a machine that starts anew, a
 ** snapshot that is restored. In SQL, with both clocks in the test's hand.
 */
-#include "tap.h"
+#include "limit_fixture.h"
 
 #include "base/clock.h"
-#include "base/connection.h"
-#include "limit/lease_sql.h"
 #include "limit/limit_clock.h"
-#include "limit/limit_sql.h"
 
 #include <sodium.h>
 #include <unistd.h>
@@ -18,27 +15,6 @@
 #define YEAR (365 * 24 * HOUR)
 
 static sqlite3 *db;
-
-static void open_database(void) {
-    int code = sqlite3_open(":memory:", &db);
-    rbt_connection *connection = rbt_connection_new(db);
-    const rbt_function *const lists[] = {rbt_rate_functions, rbt_lease_functions};
-    const rbt_table *const tables[] = {rbt_rate_tables, rbt_lease_tables};
-    for (size_t i = 0; i < 2; i++) {
-        for (const rbt_function *row = lists[i]; row->name; row++) {
-            rbt_connection_retain(connection);
-            code |= sqlite3_create_function_v2(db, row->name, -1, row->flags, connection, row->call,
-                                               NULL, NULL, rbt_connection_release);
-        }
-        for (const rbt_table *row = tables[i]; row->name; row++) {
-            rbt_connection_retain(connection);
-            code |= sqlite3_create_module_v2(db, row->name, row->module, connection,
-                                             rbt_connection_release);
-        }
-    }
-    rbt_connection_release(connection);
-    if (code != SQLITE_OK) printf("# cannot open the database\n");
-}
 
 /* The first column of the first row; -1 on failure. */
 static int64_t number(const char *sql) {
@@ -134,7 +110,7 @@ int main(void) {
     static char folder[] = "/tmp/rustybt-clock-XXXXXX";
     plan(20);
     if (sodium_init() < 0 || mkdtemp(folder) == NULL || chdir(folder) != 0) return 1;
-    open_database();
+    db = open_limits();
     check_memory();
     check_file();
     check_leases("lm", "memory");

@@ -4,46 +4,20 @@
 ** its bound: idle keys go, those that owe stay, and nobody new is let in.
 */
 #include "failing_memory.h"
-#include "tap.h"
+#include "limit_fixture.h"
 
-#include "base/connection.h"
 #include "base/memory.h"
-#include "limit/lease_sql.h"
-#include "limit/limit_sql.h"
 #include "limit/memory_store.h"
 
 #include <sodium.h>
 #include <unistd.h>
-
-static sqlite3 *open_database(void) {
-    sqlite3 *db = NULL;
-    int code = sqlite3_open(":memory:", &db);
-    rbt_connection *connection = rbt_connection_new(db);
-    const rbt_function *const lists[] = {rbt_rate_functions, rbt_lease_functions};
-    const rbt_table *const tables[] = {rbt_rate_tables, rbt_lease_tables};
-    for (size_t i = 0; i < 2; i++) {
-        for (const rbt_function *row = lists[i]; row->name; row++) {
-            rbt_connection_retain(connection);
-            code |= sqlite3_create_function_v2(db, row->name, -1, row->flags, connection, row->call,
-                                               NULL, NULL, rbt_connection_release);
-        }
-        for (const rbt_table *row = tables[i]; row->name; row++) {
-            rbt_connection_retain(connection);
-            code |= sqlite3_create_module_v2(db, row->name, row->module, connection,
-                                             rbt_connection_release);
-        }
-    }
-    rbt_connection_release(connection);
-    if (code != SQLITE_OK) printf("# cannot open the database\n");
-    return db;
-}
 
 static void survives(const char *sql) {
     int wrong = 0, finished = 0;
     long allocation = 0;
 
     while (!finished && allocation < 3000) {
-        sqlite3 *db = open_database();
+        sqlite3 *db = open_limits();
         sqlite3_stmt *statement = NULL;
         if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK) {
             printf("# %s\n", sqlite3_errmsg(db));
@@ -71,7 +45,7 @@ static void survives(const char *sql) {
 }
 
 static int64_t number(const char *sql) {
-    sqlite3 *db = open_database();
+    sqlite3 *db = open_limits();
     sqlite3_stmt *statement = NULL;
     int64_t value = -1;
     if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
