@@ -4,10 +4,8 @@
 **     sql_runner [--extension FILE] script.sql
 **
 ** The script runs in a fresh folder of its own, removed afterwards, on the database `test.db`
-*there,
-** through the SQLite library that the dynamic linker finds. Built with -DSQLITE_CORE the extension
-*is
-** linked in and --extension is not taken.
+** there, through the SQLite library that the dynamic linker finds. Built with -DSQLITE_CORE the
+** extension is linked in and --extension is not taken.
 **
 ** A script is SQL in which lines that begin with `-- ` may direct the runner:
 **
@@ -20,8 +18,7 @@
 **     -- run: command          stands for a statement: its rows are what `sh -c command` prints; it
 **                              fails with "exit N". TEST_ROOT holds the project's folder
 **     -- env: NAME=value       sets, and `-- env: NAME` unsets, an environment variable. rustybt
-*reads
-**                              keys on first use: below its first use, -- reopen must follow
+**                              reads keys on first use: below its first use, -- reopen must follow
 **     -- reopen                closes all connections and opens the database again
 **     -- database: name        the same with another database (":memory:", "other.db")
 **     -- plain                 the next statement runs on a new connection without the extension

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
-** The manifest of a segment, written and read (members in manifest.h). Pure; calls base and audit's
-*leaf
-** and tree.
+** The manifest of a segment, written and read (members in manifest.h).
+** Pure; calls base and audit's leaf and tree.
 */
 #include "manifest.h"
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT
-** The manifest of a segment: one JSON object that says everything about it (DESIGN §7). Written
-*once,
-** hashed and kept as those bytes; read with every number checked for range and unknown members
-*passed
-** over. Members, in this order (hashes and other bytes in padded base64, times in Unix
-*microseconds):
+** The manifest of a segment: one JSON object that says everything
+** about it (DESIGN §7). Written once, hashed and kept as those bytes; read with every number
+** checked for range and unknown members passed over. Members, in this order (hashes and other bytes
+** in padded base64, times in Unix microseconds):
 **
 **   format                    "rustybt-segment-v1"
 **   log, log_id, origin       name, 32 hex digits, name of the key that signs
@@ -24,8 +22,7 @@
 **   retain_until              or null
 **   frames                    [{"offset","size","raw","rows","first_id","last_id","xxh3","sha256",
 **                             "zones","filters"},…]: xxh3 is XXH3-64 of the compressed frame in 16 hex
-*digits,
-**                             sha256 its SHA-256 (absent: unknown), zones as in zone.h,
+**                             digits, sha256 its SHA-256 (absent: unknown), zones as in zone.h,
 **                             filters as in filter.h (absent: none)
 **
 ** Pure; calls base and audit's leaf and tree.
@@ -79,8 +76,7 @@ void rbt_segment_note_text(rbt_buffer *out, const char *origin, int64_t first_id
                            const uint8_t manifest_sha256[32]);
 
 /* recorded_at of a genesis line, `{"id":0,"recorded_at":…,`; false when it does not begin so or
-*holds a
-** control character. */
+** holds a control character. */
 bool rbt_genesis_recorded_at(const char *line, size_t length, int64_t *recorded_at);
 
 typedef struct rbt_manifest {
@@ -110,8 +106,7 @@ typedef struct rbt_manifest {
 
 /* Reads a manifest, which starts as {0}, and checks that its numbers agree with each other: ids and
 ** offsets without gap, sums, ranges. SQLITE_NOMEM, or SQLITE_ERROR with a message such as
-*"manifest:
-** first_id is missing or out of range". Free it in any case. */
+** "manifest: first_id is missing or out of range". Free it in any case. */
 int rbt_manifest_parse(rbt_manifest *manifest, const char *text, size_t length, rbt_error *error);
 void rbt_manifest_free(rbt_manifest *manifest);
 

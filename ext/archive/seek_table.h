@@ -3,7 +3,7 @@
 **
 **   u32 LE 0x184D2A5E, u32 LE size of all below
 **   per frame: u32 LE compressed size, u32 LE decompressed size, u32 LE low half of XXH64 of the
-*text
+** text
 **   u32 LE number of frames, u8 descriptor (0x80: with checksums), u32 LE 0x8F92EAB1
 **
 ** All integers here are bounded in 64 bits; the upstream reader does not do so. Pure.

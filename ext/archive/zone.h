@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT
 ** Zone maps: what a frame's entries hold, column by column, so that a scan may pass over a frame.
 **
-**
-*{"recorded_at":{"min":1,"max":9},"qty":{"min":1,"max":5,"nulls":true},"venue":{"values":["a","b"]}}
+**   {"recorded_at":{"min":1,"max":9},"qty":{"min":1,"max":5,"nulls":true},"venue":{"values":["a","b"]}}
 **
 ** INTEGER and REAL have a range; TEXT has its distinct values in bytewise order where there are at
-*most
-** 64 of at most 128 bytes each; BLOB and JSON have none. "nulls" stands where a NULL occurs; alone
-*it
-** says that all are NULL. A column without zone excludes nothing. Only entries count, not the
-*genesis.
-** Pure; calls base and audit's leaf.
+** most 64 of at most 128 bytes each; BLOB and JSON have none. "nulls" stands where a NULL occurs;
+** alone it says that all are NULL. A column without zone excludes nothing. Only entries count, not
+** the genesis. Pure; calls base and audit's leaf.
 */
 #ifndef RBT_ARCHIVE_ZONE_H
 #define RBT_ARCHIVE_ZONE_H
@@ -32,13 +28,12 @@ void rbt_zone_builder_write(const rbt_zone_builder *builder, bool with_columns, 
 
 /* NULL when every zone of the manifest covers what the builder has seen; else the name of the first
 ** column whose zone does not (a false zone would hide rows). Memory failure shows in
-*scratch->failed. */
+** scratch->failed. */
 const char *rbt_zone_builder_misfit(const rbt_zone_builder *builder, const rbt_json *document,
                                     const rbt_json_node *zones, rbt_buffer *scratch);
 
 /* Whether zones, an object of a manifest's frame, has the form above (unknown members of a zone,
- *and
- ** zones of unknown columns, are passed over). */
+** and zones of unknown columns, are passed over). */
 bool rbt_zones_valid(const rbt_json *document, const rbt_json_node *zones);
 
 /* Whether no entry of the frame can satisfy the term, which names a column of shape or

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
-** Base64 (RFC 4648) by arithmetic on the byte values instead of tables, so that neither the cache
-*nor
-** a branch tells what a key is made of. Calls buffer and memory.
+** Base64 (RFC 4648) by arithmetic on the byte values instead of
+** tables, so that neither the cache nor a branch tells what a key is made of. Calls buffer and
+** memory.
 */
 #include "base64.h"
 

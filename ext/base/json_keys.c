@@ -106,8 +106,7 @@ static bool same_key(const rbt_json_keys *keys, const rbt_json_key_entry *a,
 }
 
 /* Puts the entry at position (counted from 1 after object->first) into a set with a free slot;
-*false
-** when an equal one is there. */
+** false when an equal one is there. */
 static bool put_in_set(const rbt_json_keys *keys, rbt_json_object *object, uint32_t position) {
     const rbt_json_key_entry *entries = keys->entries + object->first;
     const rbt_json_key_entry *key = &entries[position - 1];

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
-** JSON without white space, in one pass of the reader, which copies the runs between. Calls the
-*JSON
-** reader, buffer and error.
+** JSON without white space, in one pass of the reader, which copies
+** the runs between. Calls the JSON reader, buffer and error.
 */
 #include "json_reader.h"
 

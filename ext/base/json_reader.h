@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
-** The one JSON reader (private to the JSON files): checks a text against RFC 8259 token by token,
-*with
-** a stack of its own in place of recursion. The minifier and the document are built on it.
+** The one JSON reader (private to the JSON files): checks a text
+** against RFC 8259 token by token, with a stack of its own in place of recursion. The minifier and
+** the document are built on it.
 */
 #ifndef RBT_BASE_JSON_READER_H
 #define RBT_BASE_JSON_READER_H

@@ -16,10 +16,8 @@ static inline bool rbt_json_is_plain(uint8_t byte) {
 }
 
 /* How many bytes from text on are plain, and, with ascii_only, below 0x80; available may be 0.
-*Eight
-** at a time: in each sum below the lowest byte whose top bit is set is one that is looked for
-*(bytes
-** above it may be set by the borrow, but the lowest one is all that counts). */
+** Eight at a time: in each sum below the lowest byte whose top bit is set is one that is looked for
+** (bytes above it may be set by the borrow, but the lowest one is all that counts). */
 static inline size_t rbt_json_plain_length(const uint8_t *text, size_t available, bool ascii_only) {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     size_t i = 0;

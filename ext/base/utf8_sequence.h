@@ -8,8 +8,7 @@
 #include <stdint.h>
 
 /* Bytes of the well-formed sequence at text, 1 to 4, of which at most `available` (at least 1) may
-*be
-** read; 0 when it is ill-formed. The second byte's range shuts out overlong forms (E0, F0),
+** be read; 0 when it is ill-formed. The second byte's range shuts out overlong forms (E0, F0),
 ** surrogates (ED) and what lies beyond U+10FFFF (F4). */
 static inline size_t rbt_utf8_sequence(const uint8_t *text, size_t available) {
     uint8_t first = text[0];
